@@ -1,0 +1,3 @@
+"""Carryout: delivers digital products, counted, limited and revocable."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,103 @@
+"""Statements: written with SQLAlchemy Core once, at import, and compiled once a dialect.
+
+SQLAlchemy writes the SQL; the drivers run it (docs/decisions). A statement knows the order of its parameters in each
+dialect, the literals that SQLAlchemy bound for itself, and the struct that a row becomes.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.dialects.sqlite import pysqlite as sqlite_dialect
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BindParameter
+
+from carryout.db.rows import Row, mapper
+
+SQLITE: Final[Dialect] = sqlite_dialect.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+POSTGRESQL: Final[Dialect] = asyncpg_dialect.dialect()
+
+T = TypeVar("T")
+
+
+class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL in the stores, like `and_` and `select`
+    """`column IN (the list given as parameter `name`)`: one text a dialect, whatever the length of the list.
+
+    The column holds 64-bit integers, or texts when `text` is set.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.param: BindParameter[Any] = bindparam(name, type_=ARRAY(column.type if _is_text(column) else BigInteger()))
+
+
+def _is_text(column: ColumnElement[Any]) -> bool:
+    return column.type.python_type is str
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"{compiler.process(element.column, **kw)} IN (SELECT value FROM json_each({compiler.process(element.param, **kw)}))"
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"{compiler.process(element.column, **kw)} = ANY({compiler.process(element.param, **kw)})"
+
+
+class Compiled:
+    """One statement in one dialect: its text and how to lay out its parameters."""
+
+    def __init__(self, clause: Executable, dialect: Dialect) -> None:
+        compiled = clause.compile(dialect=dialect)  # type: ignore[attr-defined]  # Executable is also a ClauseElement
+        self.text: str = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._literals = {name: value for name, value in compiled.params.items() if value is not None}
+        self._is_sqlite = dialect is SQLITE
+        self._needed = frozenset(name for name in self._names if name not in self._literals)
+
+    def arguments(self, params: Mapping[str, Any]) -> list[Any]:
+        """The parameters in the order of the text. A missing one is a `KeyError`: every statement names what it needs."""
+        literals = self._literals
+        values = [params[name] if name in params else literals[name] for name in self._names]
+        if not self._is_sqlite:
+            return values
+        return [_for_sqlite(value) if value.__class__ is list else value for value in values]
+
+
+def _for_sqlite(value: list[Any]) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Statement:
+    """A statement that is compiled once for each dialect, at its first use."""
+
+    def __init__(self, clause: Executable) -> None:
+        self.clause = clause
+
+    @cached_property
+    def sqlite(self) -> Compiled:
+        """The statement for the standard library's driver."""
+        return Compiled(self.clause, SQLITE)
+
+    @cached_property
+    def postgresql(self) -> Compiled:
+        """The statement for asyncpg."""
+        return Compiled(self.clause, POSTGRESQL)
+
+
+class Query(Statement, Generic[T]):
+    """A statement that returns rows, and the struct or scalar type that each row becomes (`rows.mapper`)."""
+
+    def __init__(self, clause: Executable, row_type: type[T]) -> None:
+        super().__init__(clause)
+        names = tuple(column.key for column in clause.exported_columns)  # type: ignore[attr-defined]  # of every select and RETURNING
+        self.to_row: Callable[[Row], T] = mapper(row_type, names)

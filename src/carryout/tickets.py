@@ -1,0 +1,62 @@
+"""Tickets: signed, stateless texts in URLs that name an order or a grant (product.md, section 5).
+
+A ticket is 33 bytes in 44 characters of base64url: one byte that says what it names, the store (4 bytes), the row (8
+bytes), the link generation of its order (4 bytes) and a 128-bit HMAC of all that. Nothing is stored; raising the order's
+link generation ends every ticket made before. 33 bytes fill 44 characters exactly, so each ticket has one spelling.
+"""
+
+import binascii
+import enum
+import re
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+import msgspec
+
+from carryout.keyring import MAC_BYTES, Keyring
+
+_MESSAGE: Final = struct.Struct(">BIQI")
+_TICKET: Final = re.compile(r"[A-Za-z0-9_-]{44}")
+
+
+class TicketKind(enum.IntEnum):
+    """What a ticket names."""
+
+    ORDER = 1
+    GRANT = 2
+    SESSION = 3
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A verified ticket: the store, the row it names, and the link generation it was made for."""
+
+    store_id: int
+    row_id: int
+    generation: int
+
+
+class Tickets:
+    """Makes and reads tickets with the operator's keys."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def issue(self, kind: TicketKind, store_id: int, row_id: int, generation: int) -> str:
+        """The ticket as the text that stands in a URL."""
+        message = _MESSAGE.pack(kind, store_id, row_id, generation)
+        return urlsafe_b64encode(message + self._keyring.sign(message)).decode()
+
+    def read(self, kind: TicketKind, text: str) -> Ticket | None:
+        """The ticket of this kind in the text, or None when it is forged, cut or of another kind."""
+        if _TICKET.fullmatch(text) is None:
+            return None
+        try:
+            raw = urlsafe_b64decode(text)
+        except binascii.Error:
+            return None
+        message, signature = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+        if not self._keyring.is_signed(message, signature):
+            return None
+        found, store_id, row_id, generation = _MESSAGE.unpack(message)
+        return Ticket(store_id, row_id, generation) if found == kind else None
