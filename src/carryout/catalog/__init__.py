@@ -1,0 +1,1 @@
+"""The catalog: products (one row per variant), assets with their versions, and attachments between them."""

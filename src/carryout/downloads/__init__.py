@@ -1,0 +1,1 @@
+"""Downloads: the door that decides and the bytes that follow."""

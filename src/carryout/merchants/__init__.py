@@ -1,0 +1,1 @@
+"""Merchants: stores, their settings, messages and plans, and the keys of the merchant API."""

@@ -1,0 +1,76 @@
+"""A store, its settings and its keys."""
+
+import enum
+
+import msgspec
+
+
+class RiskLevel(enum.Enum):
+    """A fraud assessment, least first in `ranks`."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class FraudBlock(enum.Enum):
+    """From which risk level on a store refuses downloads."""
+
+    NONE = "none"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a merchant sets on a store. A limit of None is no limit."""
+
+    download_limit: int | None = None
+    address_limit: int | None = None
+    expires_days: int | None = None
+    limit_per_unit: bool = False
+    fraud_block: FraudBlock = FraudBlock.NONE
+    expose_link_targets: bool = False
+    delivery: str = "proxy"
+    title: str | None = None
+    text: str | None = None
+    logo: str | None = None
+    accent: str | None = None
+    contact_url: str | None = None
+    messages: dict[str, str] = {}
+    links_after_uninstall: bool = True
+    timezone: str = "UTC"
+
+
+class Store(msgspec.Struct, frozen=True):
+    """One shop of a merchant."""
+
+    id: int
+    uid: str
+    name: str
+    domain: str
+    plan: str
+    settings: StoreSettings
+    uninstalled_at: int | None
+
+
+class Dialect(enum.Enum):
+    """Which generation of the Fileflare documentation a key's replies follow."""
+
+    NEW = "new"
+    OLD = "old"
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of the merchant API; the key itself is kept as a digest only."""
+
+    id: int
+    uid: str
+    store_id: int
+    name: str
+    dialect: Dialect
+    scopes: str
+    expires_at: int | None
+    revoked_at: int | None
+    last_used_at: int | None
+    created_at: int

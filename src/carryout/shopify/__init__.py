@@ -1,0 +1,1 @@
+"""Shopify: the deliveries it sends, what they say, and the inbox that keeps them."""
