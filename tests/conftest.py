@@ -1,0 +1,140 @@
+"""Fixtures that every test may ask for. Room tests ask for `database` and run on both; door tests ask for `server`.
+
+`database`, `database_url`, `environment`, `settings`, `cli` and `server` of one test mean the same installation. To run
+on one database only: `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from carryout.db import Database, open_database
+from carryout.db.migrate import upgrade
+from carryout.settings import Settings, load
+from tests.world.loopback import refuse_other_machines
+from tests.world.postgresql import Cluster, running_cluster
+from tests.world.program import Cli, Server
+
+SECRET: Final = "the secret key of the tests"
+_REPORTS = pytest.StashKey[list[Server]]()
+
+refuse_other_machines()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL cluster of this session (of this worker, under xdist)."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with our tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "carryout.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """The data folder of this test's installation."""
+    path = tmp_path / "data"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[str]:
+    """The address of a migrated, empty database, of either kind."""
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        url = cluster.make_migrated()
+        yield url
+        cluster.drop(url)
+    else:
+        path = data_dir / "carryout.db"
+        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        yield f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[str]:
+    """The address of a database that was never migrated, of either kind."""
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        url = cluster.make_empty()
+        yield url
+        cluster.drop(url)
+    else:
+        yield f"sqlite:///{data_dir / 'carryout.db'}"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open, migrated, empty database, of either kind."""
+    database = open_database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def environment(database_url: str, data_dir: Path) -> dict[str, str]:
+    """The environment of this test's installation: nothing of the caller's own settings, and a known secret key."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CARRYOUT_")}
+    return inherited | {
+        "CARRYOUT_DATA_DIR": str(data_dir),
+        "CARRYOUT_DATABASE_URL": database_url,
+        "CARRYOUT_SECRET_KEY": SECRET,
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], tmp_path: Path) -> Settings:
+    """The settings of this test's installation, as its program reads them."""
+    return load(environment, tmp_path)
+
+
+@pytest.fixture
+def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
+    """`cli("store", "list", "--json").json`: the command line of this test's installation."""
+    return Cli(environment, tmp_path)
+
+
+@pytest.fixture
+def start_server(
+    request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[..., Server]]:
+    """`start_server("--workers", "2", CARRYOUT_GUESS_LIMIT="0")`: a server of this installation, ended with the test."""
+    started = request.node.stash.setdefault(_REPORTS, [])
+
+    def start(*args: str, **settings: str) -> Server:
+        server = Server({**environment, **settings}, tmp_path, *args)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """A running server of this test's installation, with its default options."""
+    return start_server()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of a failed test's servers with it."""
+    report = yield
+    if report.failed and call.when == "call":
+        for server in item.stash.get(_REPORTS, []):
+            report.sections.append((f"stderr of {server.base_url}", server.log))
+    return report
