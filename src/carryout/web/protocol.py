@@ -1,0 +1,202 @@
+"""The HTTP protocol of the server: uvicorn's on httptools, with the limits that it does not have.
+
+- Exactly one `Host` (RFC 9112, section 3.2), else 400; more than 64 KiB of headers is 431; an unknown method is 405.
+- A head that is not complete after 30 seconds is cut, and so is a body of which nothing came for 30 seconds.
+- A body cut short is a 400 where anyone still listens, and `http.disconnect` for the application.
+- A refusal is written, the sending side closed, and what still arrives is thrown away for a moment, because closing at
+  once would reset the connection under the answer.
+- The application finds the transport in `scope["extensions"]["carryout.transport"]`.
+
+Nothing here sets a timer: `Server` looks at all connections once a second, and a request pays for none of it.
+"""
+
+import asyncio
+import enum
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+TRANSPORT: Final = "carryout.transport"
+HEAD_LIMIT_BYTES: Final = 64 * 1024
+METHODS: Final = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
+
+_REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} \S+ HTTP/1\.[01]\r?\n")
+_LINGER_SECONDS: Final = 2.0
+_MESSAGES: Final = {
+    400: b'{"message":"This is not a valid HTTP request.","code":"bad_request"}',
+    405: b'{"message":"This method is not known here.","code":"method_not_allowed"}',
+    408: b'{"message":"The request did not arrive in time.","code":"request_timeout"}',
+    431: b'{"message":"The headers of this request are too large.","code":"headers_too_large"}',
+}
+
+
+class Stage(enum.Enum):
+    """What a connection waits for."""
+
+    IDLE = "the next request"
+    HEAD = "the rest of a request's head"
+    BODY = "the rest of a request's body"
+    DRAIN = "the rest of a body that nobody wants any more"
+    ANSWER = "our answer"
+    REFUSED = "the client to go"
+
+
+class _Refused(Exception):
+    """Stops the parser; the status is in `CarryoutProtocol._refusal`."""
+
+
+class CarryoutProtocol(HttpToolsProtocol):
+    """One connection. `stall_seconds` is how long a head or a body may stall."""
+
+    stall_seconds: ClassVar[float] = 30.0
+
+    _refusal = 0
+    _in_head = False
+    _head_bytes = 0
+    _requests = 0
+    _received = 0
+    _mark: tuple[object, ...] = ()
+    _since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
+        super().connection_made(transport)
+        self._extensions = {TRANSPORT: transport}
+
+    def data_received(self, data: bytes) -> None:
+        self._received += 1
+        if self._refusal:
+            return
+        began_before = self._in_head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The upgrade is declined by answering in HTTP/1.1; what follows it is not for us.
+            self.cycle.keep_alive = False
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(405 if _REQUEST_LINE.match(data) else 400)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or 400)
+        else:
+            if self._in_head and self._is_head_too_large(len(data) if began_before else 0):
+                self._refuse(431)
+
+    def eof_received(self) -> None:
+        cycle = self.cycle
+        if self._in_head or (cycle is not None and cycle.more_body and not cycle.response_complete):
+            self._refuse(self._refusal or 400)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours, as ASGI allows
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._requests += 1
+        hosts = 0
+        size_bytes = len(self.url)
+        for name, value in self.headers:
+            size_bytes += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+        if size_bytes > HEAD_LIMIT_BYTES:
+            self._refusal = 431
+            raise _Refused
+        if hosts != 1:
+            self._refusal = 400
+            raise _Refused
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its timer a request; a body that was never asked for ends the connection."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self.expect_100_continue and self.cycle.more_body and not self.cycle.body:
+            self.transport.close()
+
+    def look(self, now: float) -> None:
+        """Cut the connection when what it waits for is overdue; `now` is the loop's time."""
+        stage = self._stage()
+        mark = (stage, self._requests, self._received if stage is Stage.BODY else 0)
+        if mark != self._mark:
+            self._mark = mark
+            self._since = now
+            return
+        waited = now - self._since
+        if stage is Stage.IDLE:
+            # Before its first request a connection gets the time of a head.
+            if waited >= (self.timeout_keep_alive if self._requests else self.stall_seconds):
+                self.transport.close()
+        elif stage is Stage.REFUSED:
+            if waited >= _LINGER_SECONDS:
+                self.transport.abort()
+        elif stage is Stage.DRAIN:
+            if waited >= self.stall_seconds:
+                self.transport.abort()
+        elif stage is not Stage.ANSWER and waited >= self.stall_seconds:
+            self._refuse(408)
+
+    def _stage(self) -> Stage:
+        if self._refusal:
+            return Stage.ANSWER if self._is_answering() else Stage.REFUSED
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            if self._in_head:
+                return Stage.HEAD
+            return Stage.DRAIN if cycle is not None and cycle.more_body else Stage.IDLE
+        # A body that we hold back ourselves, by not reading, does not stall.
+        return Stage.BODY if cycle.more_body and not self.flow.read_paused else Stage.ANSWER
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
+
+    def _is_head_too_large(self, more_bytes: int) -> bool:
+        self._head_bytes += more_bytes
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            return True
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_LIMIT_BYTES
+
+    def _refuse(self, status: int) -> None:
+        self._refusal = status
+        cycle = self.cycle
+        if self._is_answering():
+            if not cycle.more_body:  # the bytes after a whole request were bad: that request is answered first
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started or self.pipeline:  # the middle of an answer is no place for another one
+                self.transport.abort()
+                return
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.transport.write(self._refusal_bytes(status))
+            self.transport.write_eof()
+
+    def _refusal_bytes(self, status: int) -> bytes:
+        body = _MESSAGES[status]
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        if status == 405:
+            headers.append((b"allow", METHODS.encode()))
+        return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body
+
+
+def sweep(connections: Iterable[Any], now: float) -> None:
+    """Look at every connection once; `now` is the loop's time in seconds."""
+    for connection in tuple(connections):
+        connection.look(now)
