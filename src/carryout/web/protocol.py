@@ -81,7 +81,7 @@ class CarryoutProtocol(HttpToolsProtocol):
             self._refuse(self._refusal or 400)
         else:
             if self._in_head and self._is_head_too_large(len(data) if began_before else 0):
-                self._refuse(431)
+                self._refuse(400 if len(self.url) > HEAD_LIMIT_BYTES else 431)
 
     def eof_received(self) -> None:
         cycle = self.cycle
@@ -98,7 +98,7 @@ class CarryoutProtocol(HttpToolsProtocol):
         self._in_head = False
         self._requests += 1
         hosts = 0
-        size_bytes = len(self.url)
+        size_bytes = 0
         for name, value in self.headers:
             size_bytes += len(name) + len(value) + 4
             if name == b"host":
@@ -161,9 +161,9 @@ class CarryoutProtocol(HttpToolsProtocol):
 
     def _is_head_too_large(self, more_bytes: int) -> bool:
         self._head_bytes += more_bytes
-        if self._head_bytes > HEAD_LIMIT_BYTES:
+        if self._head_bytes > HEAD_LIMIT_BYTES or len(self.url) > HEAD_LIMIT_BYTES:
             return True
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_LIMIT_BYTES
+        return sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_LIMIT_BYTES
 
     def _refuse(self, status: int) -> None:
         self._refusal = status
