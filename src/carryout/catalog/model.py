@@ -63,3 +63,16 @@ class FileVersion(msgspec.Struct, frozen=True):
     crc32: int
     size_bytes: int
     completed_at: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an asset is attached: a variant, or (without one) all variants of a product; Shopify's ids."""
+
+    product_id: int | None
+    variant_id: int | None
+
+
+class LimitFault(msgspec.Struct, frozen=True):
+    """What is wrong with a limit that somebody wants to set."""
+
+    must: str

@@ -1,17 +1,32 @@
 """A store, its settings and its keys."""
 
 import enum
+from typing import Final
 
 import msgspec
 
+# The codes that a store may word in its own way (`message.CODE`); `entitlements.model.Refusal` holds the same.
+MESSAGE_CODES: Final = (
+    "access_blocked",
+    "order_cancelled",
+    "fraud_suspected",
+    "order_refunded",
+    "order_not_paid",
+    "not_yet_available",
+    "expired",
+    "download_limit_reached",
+    "ip_limit_reached",
+    "asset_unavailable",
+)
 
-class RiskLevel(enum.Enum):
-    """A fraud assessment, least first in `ranks`."""
 
-    NONE = "none"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
+class RiskLevel(enum.IntEnum):
+    """A fraud assessment; the value is its rank."""
+
+    NONE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
 
 
 class FraudBlock(enum.Enum):
@@ -54,6 +69,20 @@ class Store(msgspec.Struct, frozen=True):
     uninstalled_at: int | None
 
 
+class SettingFault(msgspec.Struct, frozen=True):
+    """What is wrong with a value that somebody wants to set."""
+
+    key: str
+    must: str
+
+
+class SignedStore(msgspec.Struct, frozen=True):
+    """A store and the secrets that its webhooks may be signed with, the current one first."""
+
+    store: Store
+    secrets: tuple[bytes, ...]
+
+
 class Dialect(enum.Enum):
     """Which generation of the Fileflare documentation a key's replies follow."""
 
@@ -73,4 +102,18 @@ class ApiKey(msgspec.Struct, frozen=True):
     expires_at: int | None
     revoked_at: int | None
     last_used_at: int | None
+    created_at: int
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """A key and the store it opens, as the operator sees them."""
+
+    uid: str
+    store_uid: str
+    domain: str
+    name: str
+    dialect: Dialect
+    scopes: str
+    expires_at: int | None
+    revoked_at: int | None
     created_at: int

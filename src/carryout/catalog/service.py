@@ -1,0 +1,326 @@
+"""Products as the shop tells them, assets as the merchant keeps them, and what is attached to what."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from carryout.catalog import rules, store
+from carryout.catalog.model import Asset, LimitFault, Place, Product, ProductFacts
+from carryout.catalog.store import (
+    count_assets,
+    delete_product,
+    find_newest_version,
+    find_version,
+    list_assets,
+    list_by_variant,
+    list_for_asset,
+    list_for_variants,
+)
+from carryout.clock import parse_iso
+from carryout.db import Tx
+from carryout.errors import CarryoutError, Kind
+from carryout.identifiers import is_uid
+from carryout.storage import Blob
+
+__all__ = [
+    "AssetUnknown",
+    "AttachedToProduct",
+    "FilenameInvalid",
+    "LimitInvalid",
+    "LinkInvalid",
+    "ProductUnknown",
+    "SkuUnknown",
+    "VariantUnknown",
+    "add_file",
+    "add_link",
+    "add_version",
+    "attach",
+    "count_assets",
+    "delete_product",
+    "detach",
+    "find_asset",
+    "find_newest_version",
+    "find_version",
+    "list_assets",
+    "list_by_variant",
+    "list_for_asset",
+    "list_for_variants",
+    "note_variants",
+    "record_products",
+    "remove_asset",
+    "set_limits",
+]
+
+_LIMITS: Final = ("downloads", "expires_days", "release_at")
+_SHOWN_LENGTH: Final = 100
+
+
+class AssetUnknown(CarryoutError):
+    """There is no asset {asset}."""
+
+    kind = Kind.NOT_FOUND
+
+
+class SkuUnknown(CarryoutError):
+    """There is no product with the SKU {sku}."""
+
+    kind = Kind.NOT_FOUND
+
+
+class VariantUnknown(CarryoutError):
+    """There is no variant {variant}; only one that the shop has told us about can have files."""
+
+    kind = Kind.NOT_FOUND
+
+
+class ProductUnknown(CarryoutError):
+    """There is no product {product}; only one that the shop has told us about can have files."""
+
+    kind = Kind.NOT_FOUND
+
+
+class AttachedToProduct(CarryoutError):
+    """The asset is attached to all variants of product {product_id}; detach it from the product."""
+
+    kind = Kind.CONFLICT
+
+
+class FilenameInvalid(CarryoutError):
+    """A file name must be 1 to 255 characters that can be shown."""
+
+
+class LinkInvalid(CarryoutError):
+    """A link must be an http or https address of at most 2048 ASCII characters, with a host and without credentials."""
+
+
+class LimitInvalid(CarryoutError):
+    """{key} {must}."""
+
+
+# ── products
+
+
+async def record_products(tx: Tx, store_id: int, facts: Sequence[ProductFacts]) -> None:
+    """Take what the shop itself says of variants; the newest stays, and variants it does not name stay as they are."""
+    await store.update_products(tx, store_id, _cleaned(facts))
+
+
+async def note_variants(tx: Tx, store_id: int, facts: Sequence[ProductFacts]) -> None:
+    """Take what order lines say of variants, until the shop itself tells of them; the newest stays."""
+    await store.insert_variants(tx, store_id, _cleaned(facts))
+
+
+# ── assets
+
+
+async def add_file(tx: Tx, store_id: int, filename: str, blob: Blob, now: int) -> Asset:
+    """Make an asset of stored bytes. Errors: `FilenameInvalid`."""
+    shown = rules.shown_filename(filename)
+    if shown is None:
+        raise FilenameInvalid
+    asset_id = await store.insert_file(tx, store_id, shown, now)
+    return await add_version(tx, store_id, asset_id or 0, blob, now)
+
+
+async def add_link(tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int) -> Asset:
+    """Make an asset of a link; `size_text` is what buyers see as its size. Errors: `LinkInvalid`, `FilenameInvalid`."""
+    shown = rules.shown_link_name(name)
+    if shown is None:
+        raise FilenameInvalid
+    if not rules.is_link(url):
+        raise LinkInvalid
+    shown_size = None if size_text is None else rules.shown_text(size_text)[:_SHOWN_LENGTH]
+    asset_id = await store.insert_link(tx, store_id, shown, shown_size, url, now)
+    return await _asset(tx, store_id, asset_id or 0)
+
+
+async def add_version(tx: Tx, store_id: int, asset_id: int, blob: Blob, now: int) -> Asset:
+    """Give a file new bytes: buyers get the newest from now on; the same bytes again change nothing.
+
+    Errors: `AssetUnknown` (also for a link).
+    """
+    if await store.find_file_locked(tx, store_id, asset_id) is None:
+        raise AssetUnknown(asset=asset_id)
+    newest = await store.find_newest_version(tx, store_id, asset_id)
+    if newest is None or newest.sha256 != blob.sha256:
+        version_id = await store.insert_version(tx, store_id, asset_id, blob, now)
+        await store.update_version(tx, store_id, asset_id, version_id or 0)
+    return await _asset(tx, store_id, asset_id)
+
+
+async def find_asset(tx: Tx, store_id: int, text: str) -> Asset:
+    """The asset that a person named by its id. Errors: `AssetUnknown`."""
+    text = text.strip().lower()
+    found = await store.find_asset_by_uid(tx, store_id, text) if is_uid(text) else None
+    if found is None:
+        raise AssetUnknown(asset=_shown(text))
+    return found
+
+
+async def set_limits(tx: Tx, store_id: int, asset_id: int, pairs: Iterable[tuple[str, str]]) -> Asset:
+    """Apply the pairs of `asset set`, all or none, for orders to come. Errors: `LimitInvalid`, `AssetUnknown`."""
+    for key, value in pairs:
+        await store.update_limit(tx, store_id, asset_id, key, _limit(key, value))
+    return await _asset(tx, store_id, asset_id)
+
+
+async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
+    """Take an asset away; who bought it is told so (`asset_unavailable`). Errors: `AssetUnknown`."""
+    if not await store.remove_asset(tx, store_id, asset_id, now):
+        raise AssetUnknown(asset=asset_id)
+
+
+# ── attachments
+
+
+async def attach(
+    tx: Tx,
+    store_id: int,
+    asset_id: int,
+    *,
+    skus: Sequence[str] = (),
+    variant_ids: Sequence[str | int] = (),
+    product_ids: Sequence[str | int] = (),
+    applies_from: int = 0,
+    now: int,
+) -> list[Place]:
+    """Attach an asset to variants and products; again changes nothing. Answers the places that were named.
+
+    Ids are Shopify's, or ours of a product row, which is one variant. Orders from `applies_from` on are granted it.
+    Errors: `AssetUnknown`, `SkuUnknown`, `VariantUnknown`, `ProductUnknown`.
+    """
+    await _asset(tx, store_id, asset_id)
+    places = await _places(tx, store_id, skus, variant_ids, product_ids)
+    await store.insert_attachments(tx, store_id, asset_id, places, applies_from, now)
+    return places
+
+
+async def detach(
+    tx: Tx,
+    store_id: int,
+    asset_id: int,
+    *,
+    skus: Sequence[str] = (),
+    variant_ids: Sequence[str | int] = (),
+    product_ids: Sequence[str | int] = (),
+) -> list[Place]:
+    """Detach an asset from variants, and from products with all their variants; grants that exist stay.
+
+    Errors: those of `attach`, and `AttachedToProduct` when it would still reach one of the variants.
+    """
+    await _asset(tx, store_id, asset_id)
+    places = await _places(tx, store_id, skus, variant_ids, product_ids)
+    whole = [place.product_id for place in places if place.variant_id is None and place.product_id is not None]
+    variants = [place.variant_id for place in places if place.variant_id is not None]
+    variants += [row.variant_id for row in await store.list_by_product(tx, store_id, whole)]
+    await store.delete_attachments(tx, store_id, asset_id, variants, whole)
+    touched = [place.product_id for place in places if place.product_id is not None]
+    covering = await store.find_covering_product(tx, store_id, asset_id, touched)
+    if covering is not None:
+        raise AttachedToProduct(product_id=covering)
+    return places
+
+
+async def _places(
+    tx: Tx, store_id: int, skus: Sequence[str], variant_ids: Sequence[str | int], product_ids: Sequence[str | int]
+) -> list[Place]:
+    found = [
+        *await _places_of_skus(tx, store_id, skus),
+        *await _places_of_variants(tx, store_id, [str(text).strip() for text in variant_ids]),
+        *await _places_of_products(tx, store_id, [str(text).strip() for text in product_ids]),
+    ]
+    return list(dict.fromkeys(found))
+
+
+async def _places_of_skus(tx: Tx, store_id: int, skus: Sequence[str]) -> list[Place]:
+    storable = [sku for sku in skus if sku and rules.shown_text(sku) == sku]
+    rows = await store.list_by_sku(tx, store_id, storable) if storable else []
+    known = {row.sku for row in rows}
+    for sku in skus:
+        if sku not in known:
+            raise SkuUnknown(sku=_shown(sku))
+    return [_place(row) for row in rows]
+
+
+async def _places_of_variants(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Place]:
+    numbers = [number for text in texts if (number := rules.number_in(text)) is not None]
+    rows = await store.list_by_variant(tx, store_id, numbers) if numbers else []
+    rows += await _rows_of_uids(tx, store_id, texts)
+    known = {str(row.variant_id) for row in rows} | {row.uid for row in rows}
+    for text in texts:
+        if _normal(text) not in known:
+            raise VariantUnknown(variant=_shown(text))
+    return [_place(row) for row in rows]
+
+
+async def _places_of_products(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Place]:
+    numbers = [number for text in texts if (number := rules.number_in(text)) is not None]
+    rows = await store.list_by_product(tx, store_id, numbers) if numbers else []
+    own = await _rows_of_uids(tx, store_id, texts)
+    known = {str(row.product_id) for row in rows} | {row.uid for row in own}
+    for text in texts:
+        if _normal(text) not in known:
+            raise ProductUnknown(product=_shown(text))
+    return [Place(row.product_id, None) for row in rows] + [_place(row) for row in own]
+
+
+async def _rows_of_uids(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Product]:
+    uids = [text.lower() for text in texts if is_uid(text)]
+    return await store.list_by_uid(tx, store_id, uids) if uids else []
+
+
+async def _asset(tx: Tx, store_id: int, asset_id: int) -> Asset:
+    found = await store.find_asset(tx, store_id, asset_id)
+    if found is None:
+        raise AssetUnknown(asset=asset_id)
+    return found
+
+
+def _place(row: Product) -> Place:
+    return Place(row.product_id, row.variant_id)
+
+
+def _normal(text: str) -> str:
+    number = rules.number_in(text)
+    return text.lower() if number is None else str(number)
+
+
+def _limit(key: str, value: str) -> int | None:
+    if key not in _LIMITS:
+        raise LimitInvalid(key=_shown(key), must="is not a limit of an asset; they are " + ", ".join(_LIMITS))
+    if key != "release_at":
+        number = rules.limit(key, value)
+        if isinstance(number, LimitFault):
+            raise LimitInvalid(key=key, must=number.must)
+        return number
+    if value.strip().lower() == "none":
+        return None
+    at = parse_iso(value.strip())
+    if at is None:
+        raise LimitInvalid(key=key, must="must be a time such as 2026-12-24T18:00:00Z, or none")
+    return at
+
+
+def _cleaned(facts: Sequence[ProductFacts]) -> list[ProductFacts]:
+    """Without what a database refuses, and in one order, so that two deliveries at once never wait for each other."""
+    return sorted(map(_clean, facts), key=lambda fact: fact.variant_id)
+
+
+def _clean(fact: ProductFacts) -> ProductFacts:
+    return msgspec.structs.replace(
+        fact,
+        name=rules.shown_text(fact.name),
+        variant_name=_clean_text(fact.variant_name),
+        sku=_clean_text(fact.sku),
+        vendor=_clean_text(fact.vendor),
+        tags=tuple(map(rules.shown_text, fact.tags)),
+    )
+
+
+def _clean_text(text: str | None) -> str | None:
+    return None if text is None else rules.shown_text(text)
+
+
+def _shown(text: str) -> str:
+    return rules.shown_text(text)[:_SHOWN_LENGTH]

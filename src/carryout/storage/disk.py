@@ -1,0 +1,224 @@
+"""Objects as files: `{root}/{store}/{first two hex digits}/{sha256}`, and `incoming/` for those on their way.
+
+An object is written under a temporary name in the same tree, synced, renamed to its digest, and its folders are synced:
+after a crash there is a whole object or none, and an object whose `put` returned is there. What a crash leaves in
+`incoming/` is removed by `delete_leftovers`. No name that a person chose is ever part of a path.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from carryout.identifiers import is_uid, new_uid
+from carryout.storage.blob import Blob, BlobMissing, OpenBlob, StorageFull, StorageUnavailable
+
+_INCOMING: Final = "incoming"
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PROBE: Final = b"carryout was here"
+
+
+class DiskStorage:
+    """`Storage` in a local folder. Whatever waits for the disk runs in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, store_uid: str, chunks: AsyncIterator[bytes]) -> Blob:
+        """Store the chunks' content; an error of theirs leaves nothing. Errors: `StorageFull`, `StorageUnavailable`."""
+        incoming = await asyncio.to_thread(_Incoming, self._folder(store_uid))
+        try:
+            async for chunk in chunks:
+                if chunk:
+                    await asyncio.to_thread(incoming.write, chunk)
+            return await asyncio.to_thread(incoming.finish)
+        finally:
+            await asyncio.to_thread(incoming.close)
+
+    def open(self, store_uid: str, sha256: bytes) -> OpenBlob:
+        """Open an object. Errors: `BlobMissing`, `StorageUnavailable`."""
+        try:
+            return _OpenFile(self._path(store_uid, sha256))
+        except FileNotFoundError:
+            raise BlobMissing from None
+        except OSError as error:
+            raise StorageUnavailable(reason=error.strerror) from error
+
+    async def delete(self, store_uid: str, sha256: bytes) -> None:
+        """Delete an object; one that is not there is no error. Errors: `StorageUnavailable`."""
+        path = self._path(store_uid, sha256)
+        with _translated():
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def delete_store(self, store_uid: str) -> None:
+        """Delete the store's folder; again is no error. Errors: `StorageUnavailable`."""
+        folder = self._folder(store_uid)
+        with _translated(), suppress(FileNotFoundError):
+            await asyncio.to_thread(shutil.rmtree, folder)
+
+    async def list_blobs(self, store_uid: str) -> list[bytes]:
+        """The SHA-256 of every object of the store, in order. Errors: `StorageUnavailable`."""
+        folder = self._folder(store_uid)
+        with _translated():
+            return await asyncio.to_thread(_digests, folder)
+
+    async def delete_leftovers(self, before: float) -> int:
+        """Delete what crashes left in `incoming/` and nobody wrote to since `before` (seconds since 1970); how many."""
+        with _translated():
+            return await asyncio.to_thread(_delete_leftovers, self._root, before)
+
+    async def is_answering(self) -> bool:
+        """Whether the folder is there and can be written."""
+        with suppress(OSError):
+            return await asyncio.to_thread(_is_writable, self._root)
+        return False
+
+    async def probe(self) -> None:
+        """Write, read and delete an object. Errors: `StorageFull`, `StorageUnavailable`."""
+        space = new_uid()
+        try:
+            blob = await self.put(space, _once(_PROBE))
+            file = self.open(space, blob.sha256)
+            try:
+                if await asyncio.to_thread(file.read, 0, blob.size_bytes) != _PROBE:
+                    raise StorageUnavailable(reason="what was written is not what is read")
+            finally:
+                file.close()
+        finally:
+            await self.delete_store(space)
+
+    def _folder(self, store_uid: str) -> Path:
+        if not is_uid(store_uid):
+            message = "a storage space is named by a store's public id"
+            raise ValueError(message)
+        return self._root / store_uid
+
+    def _path(self, store_uid: str, sha256: bytes) -> Path:
+        name = sha256.hex()
+        return self._folder(store_uid) / name[:2] / name
+
+
+class _OpenFile:
+    """A file read by position: no offset is shared, so one descriptor serves several readers."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size_bytes = os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `OpenBlob`."""
+        with _translated():
+            data = os.pread(self._descriptor, length, offset)
+            wanted = min(length, max(self.size_bytes - offset, 0))
+            if len(data) == wanted:
+                return data
+            return data + self._rest(offset + len(data), wanted - len(data))
+
+    def expect(self, offset: int, length: int) -> None:
+        """See `OpenBlob`."""
+        with suppress(OSError):
+            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def close(self) -> None:
+        """See `OpenBlob`."""
+        os.close(self._descriptor)
+
+    def _rest(self, offset: int, wanted: int) -> bytes:
+        parts = []
+        while wanted > 0:
+            part = os.pread(self._descriptor, wanted, offset)
+            if not part:
+                raise StorageUnavailable(reason="a stored file is shorter than it was")
+            parts.append(part)
+            offset, wanted = offset + len(part), wanted - len(part)
+        return b"".join(parts)
+
+
+class _Incoming:
+    """An object on its way: digests while it is written, its own name at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / _INCOMING / uuid.uuid4().hex
+        self._sha256 = hashlib.sha256()
+        self._crc32 = 0
+        self._size_bytes = 0
+        with _translated():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        self._sha256.update(chunk)
+        self._crc32 = zlib.crc32(chunk, self._crc32)
+        self._size_bytes += len(chunk)
+        rest = memoryview(chunk)
+        with _translated():
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def finish(self) -> Blob:
+        """Make it durable under its digest. It replaces an equal object: that repairs a damaged one."""
+        digest = self._sha256.digest()
+        target = self._folder / digest.hex()[:2] / digest.hex()
+        with _translated():
+            os.fsync(self._descriptor)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            self._path.replace(target)
+            for folder in (target.parent, self._folder, self._folder.parent):
+                _sync(folder)
+        return Blob(digest, self._crc32, self._size_bytes)
+
+    def close(self) -> None:
+        """Let go of it; unless it was finished, nothing is left."""
+        os.close(self._descriptor)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull from error
+        raise StorageUnavailable(reason=error.strerror) from error
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_writable(root: Path) -> bool:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.access(root, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _digests(folder: Path) -> list[bytes]:
+    return sorted(bytes.fromhex(path.name) for path in folder.glob("??/" + "?" * 64))
+
+
+def _delete_leftovers(root: Path, before: float) -> int:
+    count = 0
+    for path in root.glob(f"*/{_INCOMING}/*"):
+        with suppress(FileNotFoundError):  # finished or removed by its own writer meanwhile
+            if path.stat().st_mtime < before:
+                path.unlink()
+                count += 1
+    return count
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
