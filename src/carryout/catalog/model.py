@@ -46,6 +46,15 @@ class Asset(msgspec.Struct, frozen=True):
     created_at: int
 
 
+class NewAsset(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset to be inserted: a link with its target, or a file, whose bytes become its first version."""
+
+    filename: str
+    is_link: bool = False
+    size_text: str | None = None
+    link_url: str | None = None
+
+
 class Attachment(msgspec.Struct, frozen=True):
     """An asset on a variant, or (without one) on all variants of a product, for orders from `applies_from` on."""
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from carryout.catalog import rules, store
-from carryout.catalog.model import Asset, LimitFault, Place, Product, ProductFacts
+from carryout.catalog.model import Asset, Attachment, LimitFault, NewAsset, Place, Product, ProductFacts
 from carryout.catalog.store import (
     count_assets,
     delete_product,
@@ -119,11 +119,13 @@ async def add_file(tx: Tx, store_id: int, filename: str, blob: Blob, now: int) -
     shown = rules.shown_filename(filename)
     if shown is None:
         raise FilenameInvalid
-    asset_id = await store.insert_file(tx, store_id, shown, now)
+    asset_id = await store.insert_asset(tx, store_id, NewAsset(filename=shown), now)
     return await add_version(tx, store_id, asset_id or 0, blob, now)
 
 
-async def add_link(tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int) -> Asset:
+async def add_link(  # noqa: PLR0913, PLR0917 - a link is these three words
+    tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int
+) -> Asset:
     """Make an asset of a link; `size_text` is what buyers see as its size. Errors: `LinkInvalid`, `FilenameInvalid`."""
     shown = rules.shown_link_name(name)
     if shown is None:
@@ -131,7 +133,8 @@ async def add_link(tx: Tx, store_id: int, url: str, name: str, size_text: str | 
     if not rules.is_link(url):
         raise LinkInvalid
     shown_size = None if size_text is None else rules.shown_text(size_text)[:_SHOWN_LENGTH]
-    asset_id = await store.insert_link(tx, store_id, shown, shown_size, url, now)
+    new = NewAsset(is_link=True, filename=shown, size_text=shown_size, link_url=url)
+    asset_id = await store.insert_asset(tx, store_id, new, now)
     return await _asset(tx, store_id, asset_id or 0)
 
 
@@ -174,7 +177,7 @@ async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
 # ── attachments
 
 
-async def attach(
+async def attach(  # noqa: PLR0913 - keywords that most callers leave out
     tx: Tx,
     store_id: int,
     asset_id: int,
@@ -192,11 +195,12 @@ async def attach(
     """
     await _asset(tx, store_id, asset_id)
     places = await _places(tx, store_id, skus, variant_ids, product_ids)
-    await store.insert_attachments(tx, store_id, asset_id, places, applies_from, now)
+    new = [Attachment(asset_id, place.product_id, place.variant_id, applies_from) for place in places]
+    await store.insert_attachments(tx, store_id, new, now)
     return places
 
 
-async def detach(
+async def detach(  # noqa: PLR0913 - keywords that most callers leave out
     tx: Tx,
     store_id: int,
     asset_id: int,

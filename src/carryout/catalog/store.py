@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from carryout.catalog.model import Asset, Attachment, FileVersion, Place, Product, ProductFacts
+from carryout.catalog.model import Asset, Attachment, FileVersion, NewAsset, Product, ProductFacts
 from carryout.db import Query, Statement, Tx, among
 from carryout.db.tables import assets, attachments, products, versions
 from carryout.identifiers import new_uid
@@ -197,22 +197,9 @@ _FIND_VERSION = Query(
 )
 
 
-async def insert_file(tx: Tx, store_id: int, filename: str, now: int) -> int | None:
-    """Insert a file asset without a version yet; its id."""
-    return await tx.one(
-        _INSERT_ASSET, uid=new_uid(), store_id=store_id, is_link=False, filename=filename, size_text=None,
-        link_url=None, created_at=now,
-    )  # fmt: skip
-
-
-async def insert_link(
-    tx: Tx, store_id: int, filename: str, size_text: str | None, link_url: str, now: int
-) -> int | None:
-    """Insert a link asset; its id."""
-    return await tx.one(
-        _INSERT_ASSET, uid=new_uid(), store_id=store_id, is_link=True, filename=filename, size_text=size_text,
-        link_url=link_url, created_at=now,
-    )  # fmt: skip
+async def insert_asset(tx: Tx, store_id: int, new: NewAsset, now: int) -> int | None:
+    """Insert an asset, a file without a version yet; its id."""
+    return await tx.one(_INSERT_ASSET, **msgspec.structs.asdict(new), uid=new_uid(), store_id=store_id, created_at=now)
 
 
 async def find_asset(tx: Tx, store_id: int, asset_id: int) -> Asset | None:
@@ -323,21 +310,9 @@ _LIST_FOR_VARIANTS = Query(
 _LIST_FOR_ASSET = Query(select(*_ATTACHMENT).where(_OUR_ATTACHMENT).order_by(_t.id), Attachment)
 
 
-async def insert_attachments(
-    tx: Tx, store_id: int, asset_id: int, places: Sequence[Place], applies_from: int, now: int
-) -> None:
-    """Attach an asset to places; where it is attached already, the earlier `applies_from` stays."""
-    rows = [
-        {
-            "store_id": store_id,
-            "asset_id": asset_id,
-            "product_id": place.product_id,
-            "variant_id": place.variant_id,
-            "applies_from": applies_from,
-            "created_at": now,
-        }
-        for place in places
-    ]
+async def insert_attachments(tx: Tx, store_id: int, new: Sequence[Attachment], now: int) -> None:
+    """Attach assets to places; where one is attached already, the earlier `applies_from` stays."""
+    rows = [msgspec.structs.asdict(one) | {"store_id": store_id, "created_at": now} for one in new]
     await tx.many(_ATTACH_VARIANT, [row for row in rows if row["variant_id"] is not None])
     await tx.many(_ATTACH_PRODUCT, [row for row in rows if row["variant_id"] is None])
 

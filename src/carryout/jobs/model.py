@@ -24,6 +24,33 @@ class Job(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to be inserted; `payload` is JSON."""
+
+    store_id: int | None
+    kind: str
+    payload: str
+    run_at: int
+    priority: int
+    dedupe_key: str | None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who runs which job, at which attempt: no two claims are equal, so a lost one is told from the next."""
+
+    job_id: int
+    owner: str
+    attempt: int
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How and when a job ended."""
+
+    outcome: Outcome
+    error: str | None
+    at: int
+
+
 class JobView(msgspec.Struct, frozen=True):
     """A job as the operator sees it. Without an outcome it waits, or runs while `lease_until` lies ahead."""
 

@@ -9,7 +9,7 @@ from carryout.clock import DAY
 from carryout.db import Tx
 from carryout.errors import CarryoutError, Kind
 from carryout.jobs import store
-from carryout.jobs.model import JobView
+from carryout.jobs.model import JobView, NewJob
 
 CHANNEL: Final = "jobs"
 _KEEP_DAYS: Final = 7
@@ -22,12 +22,12 @@ class JobUnknown(CarryoutError):
 
 
 class JobNotIdle(CarryoutError):
-    """Job {job_id} is {state}: one that waits, is dead or was cancelled can be retried, one that has not ended cancelled."""
+    """Job {job_id} is {state}. What waits or is dead or cancelled can be retried; what has not ended, cancelled."""
 
     kind = Kind.CONFLICT
 
 
-async def enqueue(
+async def enqueue(  # noqa: PLR0913 - keywords that most callers leave out
     tx: Tx,
     kind: str,
     payload: Mapping[str, Any],
@@ -42,7 +42,7 @@ async def enqueue(
     It is spared when one with this `dedupe_key` waits and has not begun. A job with a `store_id` goes with its store.
     """
     written = msgspec.json.encode(payload).decode()
-    job_id = await store.insert_job(tx, store_id, kind, written, run_at, priority, dedupe_key)
+    job_id = await store.insert_job(tx, NewJob(store_id, kind, written, run_at, priority, dedupe_key))
     if job_id is not None:
         tx.wake(CHANNEL)
     return job_id

@@ -2,8 +2,8 @@
 
 A claim is a lease of 60 seconds, renewed while the job runs. Whoever dies loses the lease, and the job runs again; a
 job that failed waits longer each time, and is dead after ten attempts: kept with its error, and shown. A lane looks
-again when a commit wakes it (of this process, and of every other on PostgreSQL), when the next job is due, and every five
-seconds. A job of a kind that nobody here knows stays in the queue, with a word about it.
+again when a commit wakes it (of this process, and of every other on PostgreSQL), when the next job is due, and every
+five seconds. A job of a kind that nobody here knows stays in the queue, with a word about it.
 """
 
 import asyncio
@@ -22,13 +22,12 @@ from carryout.db import Database, Tx
 from carryout.db.postgresql import PostgresqlDatabase
 from carryout.errors import CarryoutError
 from carryout.jobs import store
-from carryout.jobs.model import Job, Outcome
+from carryout.jobs.model import Claim, Ending, Job, Outcome
 from carryout.jobs.queue import CHANNEL, enqueue
 
 JobFunction = Callable[[Job], Awaitable[None]]
 
 MAX_ATTEMPTS: Final = 10
-_LEASE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 5.0
 _BREATH_SECONDS: Final = 0.02
 _FIRST_BACKOFF_SECONDS: Final = 5
@@ -40,6 +39,9 @@ _log: Final[Any] = structlog.get_logger("carryout.jobs")
 class Worker:
     """The job loop of one process. `schedule` maps the kinds that repeat to their interval in seconds."""
 
+    lanes = 4
+    lease_seconds = 60.0
+
     def __init__(
         self,
         database: Database,
@@ -47,9 +49,6 @@ class Worker:
         now: Clock,
         owner: str,
         schedule: Mapping[str, int] | None = None,
-        *,
-        lanes: int = 4,
-        lease_seconds: float = _LEASE_SECONDS,
     ) -> None:
         self._database = database
         self._handlers = handlers
@@ -57,8 +56,6 @@ class Worker:
         self._now = now
         self._owner = owner
         self._schedule = schedule or {}
-        self._lanes = lanes
-        self._lease_seconds = lease_seconds
         self._woken = asyncio.Event()
         self._is_stopping = False
 
@@ -68,7 +65,7 @@ class Worker:
         ear = asyncio.create_task(self._hear())
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._lanes):
+                for _ in range(self.lanes):
                     group.create_task(self._run_lane())
         finally:
             ear.cancel()
@@ -160,9 +157,9 @@ class Worker:
 
     async def _keep_lease(self, job: Job, running: asyncio.Future[None]) -> None:
         while True:
-            await asyncio.sleep(self._lease_seconds / 3)
+            await asyncio.sleep(self.lease_seconds / 3)
             try:
-                is_ours = await self._database.write(store.renew_lease, job, self._owner, self._lease_end(self._now()))
+                is_ours = await self._database.write(store.renew_lease, self._claim(job), self._lease_end(self._now()))
             except CarryoutError:
                 continue  # busy; two more tries before the lease runs out
             if not is_ours:
@@ -177,13 +174,17 @@ class Worker:
             await self._end(job, Outcome.DEAD, words)
             return
         run_at = self._now() + int(backoff_seconds(job.attempts, random.random()) * SECOND)  # noqa: S311 - jitter, no secret
-        await self._database.write(store.postpone_job, job, self._owner, words, run_at)
+        await self._database.write(store.postpone_job, self._claim(job), words, run_at)
 
     async def _end(self, job: Job, outcome: Outcome, error: str | None) -> None:
-        await self._database.write(_end, job, self._owner, outcome, error, self._now(), self._schedule.get(job.kind))
+        ending = Ending(outcome, error, self._now())
+        await self._database.write(_end, self._claim(job), ending, job.kind, self._schedule.get(job.kind))
+
+    def _claim(self, job: Job) -> Claim:
+        return Claim(job.id, self._owner, job.attempts)
 
     def _lease_end(self, now: int) -> int:
-        return now + int(self._lease_seconds * SECOND)
+        return now + int(self.lease_seconds * SECOND)
 
     # ── the other processes' wake-ups
 
@@ -212,13 +213,10 @@ async def _enqueue_periodic(tx: Tx, kind: str, run_at: int) -> None:
     await enqueue(tx, kind, {}, run_at=run_at, dedupe_key=f"every {kind}")
 
 
-async def _end(
-    tx: Tx, job: Job, owner: str, outcome: Outcome, error: str | None, now: int, interval_seconds: int | None
-) -> None:
+async def _end(tx: Tx, claim: Claim, ending: Ending, kind: str, interval_seconds: int | None) -> None:
     """End a job; one that repeats is queued anew, also when it died."""
-    is_ended = await store.end_job(tx, job, owner, outcome, error, now)
-    if is_ended and interval_seconds is not None:
-        await _enqueue_periodic(tx, job.kind, now + interval_seconds * SECOND)
+    if await store.end_job(tx, claim, ending) and interval_seconds is not None:
+        await _enqueue_periodic(tx, kind, ending.at + interval_seconds * SECOND)
 
 
 def _describe(error: Exception) -> str:

@@ -4,12 +4,13 @@ A claim is named by its owner and the number of the attempt: whoever lost it (it
 claimed anew) finds that its statements touch no row.
 """
 
+import msgspec
 from sqlalchemy import and_, bindparam, delete, func, not_, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx, among
 from carryout.db.tables import jobs
-from carryout.jobs.model import Job, JobView, Outcome
+from carryout.jobs.model import Claim, Ending, Job, JobView, NewJob, Outcome
 
 _j = jobs.c
 _JOB = (_j.id, _j.store_id, _j.kind, _j.payload, _j.attempts)
@@ -135,13 +136,9 @@ _LIST_OPEN = Query(
 _DELETE_FINISHED = Statement(delete(jobs).where(_IS_OLD_NEWS, _j.finished_at < bindparam("before")))
 
 
-async def insert_job(
-    tx: Tx, store_id: int | None, kind: str, payload: str, run_at: int, priority: int, dedupe_key: str | None
-) -> int | None:
-    """Insert a job; None when one with this key waits already."""
-    return await tx.one(
-        _INSERT, store_id=store_id, kind=kind, payload=payload, run_at=run_at, priority=priority, dedupe_key=dedupe_key
-    )
+async def insert_job(tx: Tx, job: NewJob) -> int | None:
+    """Insert a job; None when one with its key waits already."""
+    return await tx.one(_INSERT, **msgspec.structs.asdict(job))
 
 
 async def claim_job(tx: Tx, kinds: list[str], owner: str, now: int, lease_until: int) -> Job | None:
@@ -154,24 +151,22 @@ async def find_next_at(tx: Tx, kinds: list[str]) -> int | None:
     return await tx.one(_NEXT, kinds=kinds)
 
 
-async def renew_lease(tx: Tx, job: Job, owner: str, lease_until: int) -> bool:
+async def renew_lease(tx: Tx, claim: Claim, lease_until: int) -> bool:
     """Keep a claim; False when it is lost."""
-    renewed = await tx.one(_RENEW, job_id=job.id, owner=owner, attempt=job.attempts, lease_until=lease_until)
-    return renewed is not None
+    return await tx.one(_RENEW, **msgspec.structs.asdict(claim), lease_until=lease_until) is not None
 
 
-async def end_job(tx: Tx, job: Job, owner: str, outcome: Outcome, error: str | None, now: int) -> bool:
+async def end_job(tx: Tx, claim: Claim, ending: Ending) -> bool:
     """End a claimed job; False when the claim is lost."""
     ended = await tx.one(
-        _END, job_id=job.id, owner=owner, attempt=job.attempts, outcome=outcome.value, error=error, now=now
+        _END, **msgspec.structs.asdict(claim), outcome=ending.outcome.value, error=ending.error, now=ending.at
     )
     return ended is not None
 
 
-async def postpone_job(tx: Tx, job: Job, owner: str, error: str, run_at: int) -> bool:
+async def postpone_job(tx: Tx, claim: Claim, error: str, run_at: int) -> bool:
     """Let go of a claimed job that failed, until `run_at`; False when the claim is lost."""
-    postponed = await tx.one(_POSTPONE, job_id=job.id, owner=owner, attempt=job.attempts, error=error, run_at=run_at)
-    return postponed is not None
+    return await tx.one(_POSTPONE, **msgspec.structs.asdict(claim), error=error, run_at=run_at) is not None
 
 
 async def retry_job(tx: Tx, job_id: int, now: int) -> JobView | None:

@@ -69,6 +69,16 @@ class Store(msgspec.Struct, frozen=True):
     uninstalled_at: int | None
 
 
+class NewStore(msgspec.Struct, frozen=True):
+    """A store to be inserted; its secret is sealed."""
+
+    uid: str
+    name: str
+    domain: str
+    plan: str
+    webhook_secret: bytes
+
+
 class SettingFault(msgspec.Struct, frozen=True):
     """What is wrong with a value that somebody wants to set."""
 
@@ -103,6 +113,17 @@ class ApiKey(msgspec.Struct, frozen=True):
     revoked_at: int | None
     last_used_at: int | None
     created_at: int
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key to be inserted; `dialect` is a value of `Dialect`."""
+
+    uid: str
+    name: str
+    digest: bytes
+    dialect: str
+    scopes: str
+    expires_at: int | None
 
 
 class KeyView(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from carryout.errors import CarryoutError, Kind
 from carryout.identifiers import is_uid, new_uid
 from carryout.keyring import Keyring
 from carryout.merchants import rules, store
-from carryout.merchants.model import ApiKey, Dialect, SettingFault, SignedStore, Store
+from carryout.merchants.model import ApiKey, Dialect, NewKey, NewStore, SettingFault, SignedStore, Store
 from carryout.merchants.store import delete_store, find_by_id, list_all, list_keys
 
 __all__ = [
@@ -90,7 +90,7 @@ class ScopesInvalid(CarryoutError):
     """The scopes {scopes} must be read, write or read,write."""
 
 
-async def create(
+async def create(  # noqa: PLR0913, PLR0917 - what the merchant says, and what it is checked and sealed with
     tx: Tx,
     keyring: Keyring,
     name: str,
@@ -110,7 +110,7 @@ async def create(
     _check_plan(plan, known_plans)
     secret = secrets.token_hex(_GENERATED_BYTES) if secret is None else _checked_secret(secret)
     sealed = keyring.seal(secret.encode(), _SEAL)
-    made = await store.insert_store(tx, new_uid(), _checked_name(name), domain, plan, sealed, now)
+    made = await store.insert_store(tx, NewStore(new_uid(), _checked_name(name), domain, plan, sealed), now)
     if made is None:
         raise DomainTaken(domain=domain)
     return made, secret
@@ -137,7 +137,7 @@ async def find_by_domain(tx: Tx, keyring: Keyring, domain: str, now: int) -> Sig
     return SignedStore(row.store, tuple(keyring.open(secret, _SEAL) for secret in sealed))
 
 
-async def set_values(
+async def set_values(  # noqa: PLR0913, PLR0917 - what the merchant says, and what it is checked and sealed with
     tx: Tx,
     store_id: int,
     pairs: Iterable[tuple[str, str]],
@@ -185,7 +185,7 @@ async def mark_installed(tx: Tx, store_id: int) -> None:
     await store.update_installed(tx, store_id)
 
 
-async def create_key(
+async def create_key(  # noqa: PLR0913, PLR0917 - a key is these four words
     tx: Tx, store_id: int, name: str, dialect: Dialect, scopes: str, expires_at: int | None, now: int
 ) -> tuple[ApiKey, str]:
     """Make a key of the merchant API; answers it and the key itself, which is kept nowhere.
@@ -199,9 +199,8 @@ async def create_key(
         raise KeyExpired
     secret = _KEY_PREFIX + secrets.token_urlsafe(_GENERATED_BYTES)
     written = ",".join(scope for scope in rules.SCOPES if scope in wanted)
-    made = await store.insert_key(
-        tx, store_id, new_uid(), _checked_name(name), _digest(secret), dialect, written, expires_at, now
-    )
+    new = NewKey(new_uid(), _checked_name(name), _digest(secret), dialect.value, written, expires_at)
+    made = await store.insert_key(tx, store_id, new, now)
     if made is None:
         raise StoreUnknown(store=store_id)
     return made, secret

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx
 from carryout.db.tables import keys, stores
-from carryout.merchants.model import ApiKey, Dialect, KeyView, Store, StoreSettings
+from carryout.merchants.model import ApiKey, KeyView, NewKey, NewStore, Store, StoreSettings
 
 _s = stores.c
 _k = keys.c
@@ -120,14 +120,9 @@ _REVOKE_KEY = Query(
 _FIND_KEY_BY_UID = Query(select(*_KEY).where(_k.uid == bindparam("uid")), ApiKey)
 
 
-async def insert_store(
-    tx: Tx, uid: str, name: str, domain: str, plan: str, webhook_secret: bytes, now: int
-) -> Store | None:
+async def insert_store(tx: Tx, new: NewStore, now: int) -> Store | None:
     """Insert a store; None when the domain is taken."""
-    settings = _written(StoreSettings())
-    return await tx.one(
-        _INSERT, uid=uid, name=name, domain=domain, plan=plan, settings=settings, webhook_secret=webhook_secret, now=now
-    )
+    return await tx.one(_INSERT, **msgspec.structs.asdict(new), settings=_written(StoreSettings()), now=now)
 
 
 async def list_all(tx: Tx) -> list[Store]:
@@ -190,29 +185,9 @@ async def delete_store(tx: Tx, store_id: int) -> bool:
     return await tx.one(_DELETE, store_id=store_id) is not None
 
 
-async def insert_key(
-    tx: Tx,
-    store_id: int,
-    uid: str,
-    name: str,
-    digest: bytes,
-    dialect: Dialect,
-    scopes: str,
-    expires_at: int | None,
-    now: int,
-) -> ApiKey | None:
+async def insert_key(tx: Tx, store_id: int, new: NewKey, now: int) -> ApiKey | None:
     """Insert a key; None when there is no such store."""
-    return await tx.one(
-        _INSERT_KEY,
-        uid=uid,
-        store_id=store_id,
-        name=name,
-        digest=digest,
-        dialect=dialect.value,
-        scopes=scopes,
-        expires_at=expires_at,
-        now=now,
-    )
+    return await tx.one(_INSERT_KEY, **msgspec.structs.asdict(new), store_id=store_id, now=now)
 
 
 async def list_keys(tx: Tx) -> list[KeyView]:
