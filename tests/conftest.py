@@ -109,7 +109,7 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
 def start_server(
     request: pytest.FixtureRequest, environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Callable[..., Server]]:
-    """`start_server("--workers", "2", CARRYOUT_GUESS_LIMIT="0")`: a server of this installation, ended with the test."""
+    """`start_server("--workers", "2", CARRYOUT_GUESS_LIMIT="0")`: a server of this test's installation."""
     started = request.node.stash.setdefault(_REPORTS, [])
 
     def start(*args: str, **settings: str) -> Server:

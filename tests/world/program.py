@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -112,10 +113,8 @@ class Server:
 
     def kill(self) -> None:
         """End every process of it at once (SIGKILL), as a crash would."""
-        try:
+        with suppress(ProcessLookupError):  # the whole group ended before
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # the whole group ended before
         self.process.wait()
         self._reader.join(_STOP_SECONDS)
         assert self.process.stderr is not None
