@@ -17,11 +17,6 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         list[str]: JSON,
     }
-        int: BigInteger,
-        datetime: DateTime(timezone=True),
-        list[str]: JSON,
-        dict[str, Any]: JSON,
-    }
 
 
 class Product(Base):
