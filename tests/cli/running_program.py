@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 class Program:
     """A running program; `base_url` once it listens."""
 
-    def __init__(self, data_dir: Path, port: int = 0, workers: int = 1, flags: tuple[str, ...] = (), **more: str) -> None:
+    def __init__(
+        self, data_dir: Path, port: int = 0, workers: int = 1, flags: tuple[str, ...] = (), **more: str
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *flags, "-m", "tests.cli.small_program", str(port), str(workers)],
             cwd=ROOT,
@@ -41,9 +43,10 @@ class Program:
                 return line
         raise AssertionError(text)
 
-    def get(self, path: str = "/") -> Any:
+    def get(self, path: str = "/") -> dict[str, Any]:
         """The JSON at a path, over a connection of its own."""
-        return httpx.get(self.base_url + path, trust_env=False).json()
+        answer: dict[str, Any] = httpx.get(self.base_url + path, trust_env=False).json()
+        return answer
 
     def pids(self, count: int) -> dict[int, Any]:
         """Ask until so many processes have answered."""

@@ -27,11 +27,9 @@ class SchemaWrong(CarryoutError):
     """The schema is wrong. Run `carryout migrate`."""
 
 
-def build(
-    _settings: Settings, base_url: str, keyring: Keyring, *, run_jobs: bool, metrics_dir: str | None
-) -> ASGIApp:
+def build(_settings: Settings, base_url: str, keyring: Keyring, *, run_jobs: bool, metrics_dir: str | None) -> ASGIApp:
     """The application, as `carryout.app.build` builds the real one."""
-    assert keyring.first
+    assert keyring.keys
     metrics = Metrics(metrics_dir)
 
     async def show(_request: Request) -> Response:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from carryout.web.protocol import CarryoutProtocol, sweep
 from carryout.web.server import Server, listening_socket, make_server
@@ -40,10 +40,15 @@ class Running:
         sweep(self.server.server_state.connections, now)
         sweep(self.server.server_state.connections, now + seconds)
 
+    def stages(self) -> list[str]:
+        """What each connection waits for."""
+        connections: Any = self.server.server_state.connections
+        return [connection.stage().name for connection in connections]
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Give the loop turns until something holds."""
         async with asyncio.timeout(5):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  # what is waited for happens in code under test
                 await asyncio.sleep(0)
 
 
@@ -74,8 +79,8 @@ async def call(
     """One request without a socket: status, headers and body of the answer."""
     sent: list[dict[str, Any]] = []
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+    async def send(message: Message) -> None:
+        sent.append(dict(message))
 
     await app(scope(method, path, headers), _no_body, send)
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:])

@@ -13,14 +13,16 @@ import structlog
 
 from carryout.web.edge import REQUEST_ID
 
-_SECRET_NAMES: Final = re.compile(r"token|ticket|secret|password|authorization|cookie|signature|hmac|email|address|\bkey\b|_key\b")
+_SECRET_NAMES: Final = re.compile(
+    r"token|ticket|secret|password|authorization|cookie|signature|hmac|email|address|\bkey\b|_key\b"
+)
 _SECRET_TEXTS: Final = re.compile(
     r"""(?x)
     (?<=://)[^/\s:@]*:[^/\s@]+(?=@)                             # the password of a URL
     | (?i:bearer)\s+\S+
     | [\w.+-]+@[\w-]+\.[\w.-]+                                  # an e-mail
     | \b(?:\d{1,3}\.){3}\d{1,3}\b | \b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b
-    | (?<![\w-])(?=[\w-]*\d)(?![0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-)[A-Za-z0-9_-]{24,}(?![\w-]) # a ticket, token or key
+    | (?<![\w-])(?=[\w-]*\d)(?![0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-)[A-Za-z0-9_-]{24,}(?![\w-]) # a ticket or key
     """
 )
 _QUIET: Final = ("uvicorn", "uvicorn.error", "asyncio")
@@ -60,7 +62,7 @@ def configure(log_format: str | None, log_level: str) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask what could open a door or name a person, by name and by look."""
     for name, value in event.items():
         if name not in ("timestamp", "request_id", "level"):
@@ -68,7 +70,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
     return event
 
 
-def _masked(name: str, value: Any) -> Any:
+def _masked(name: str, value: object) -> object:
     if isinstance(value, int | float | None):
         return value
     if _SECRET_NAMES.search(name):
@@ -80,7 +82,7 @@ def _masked(name: str, value: Any) -> Any:
     return _SECRET_TEXTS.sub("***", str(value))
 
 
-def _add_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _add_request_id(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if request_id := REQUEST_ID.get(None):
         event["request_id"] = request_id
     return event

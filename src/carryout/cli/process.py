@@ -72,8 +72,8 @@ class _Application:
             await self._app(scope, receive, send_without_traceback)
         except CarryoutError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001  # the edge of the process: it is logged, and the process ends
+        except Exception:  # the edge of the process: it is logged, and the process ends
             log: Any = structlog.get_logger("carryout.serve")
-            log.error("the application failed to start or stop", exc_info=error)
+            log.exception("the application failed to start or stop")
         if not said:
             await send({"type": "lifespan.startup.failed"})

@@ -25,7 +25,7 @@ class AddressNotFree(CarryoutError):
     kind = Kind.MISCONFIGURED
 
 
-def serve(  # noqa: PLR0913  # the command's own options
+def serve(  # the command's own options
     settings: Settings,
     *,
     host: str = "127.0.0.1",
@@ -61,7 +61,8 @@ def serve(  # noqa: PLR0913  # the command's own options
 def refuse_without_docstrings() -> None:
     """End here under `python -OO`, which takes the docstrings away: ours are the messages that people read."""
     if sys.flags.optimize >= _NO_DOCSTRINGS:
-        raise SystemExit("Carryout does not run under python -OO: its messages are docstrings. Leave out one O.")
+        message = "Carryout does not run under python -OO: its messages are docstrings. Leave out one O."
+        raise SystemExit(message)
 
 
 @contextmanager

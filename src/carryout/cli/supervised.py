@@ -11,7 +11,10 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from carryout.cli.process import Job
 
 _PR_SET_PDEATHSIG: Final = 1
 _STDIN: Final = 0
@@ -29,14 +32,18 @@ def main() -> int:
     return _serve(job, socket.socket(fileno=descriptor), say_ready)
 
 
-def _serve(job: Any, sock: socket.socket, say_ready: int) -> int:
+def _serve(job: "Job", sock: socket.socket, say_ready: int) -> int:
     # Imported here: the parent is watched before anything that takes time, and figures need their folder by now.
     from carryout.cli import logs, process  # noqa: PLC0415  # see above
     from carryout.errors import CarryoutError  # noqa: PLC0415  # see above
 
     logs.configure(job.settings.log_format, job.settings.log_level)
+
+    def on_ready() -> None:
+        os.write(say_ready, b".")
+
     try:
-        process.run(job, sock, lambda: os.write(say_ready, b"."))
+        process.run(job, sock, on_ready)
     except CarryoutError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

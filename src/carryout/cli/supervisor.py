@@ -48,7 +48,8 @@ class Supervisor:
             try:
                 while not self._stops:
                     self._fill(metrics_dir)
-                    self._count_ready(wait(), on_ready)
+                    if wait():
+                        self._count_ready(on_ready)
             finally:
                 self._stop(wait)
 
@@ -68,7 +69,7 @@ class Supervisor:
         job = msgspec.structs.replace(self._job, run_jobs=self._job.run_jobs and slot == 0, metrics_dir=metrics_dir)
         inherited = [self._socket.fileno(), self._say_ready, *([] if self._lock is None else [self._lock])]
         letter = pickle.dumps((job, inherited[0], inherited[1], os.getpid(), sys.path))
-        worker = subprocess.Popen(  # noqa: S603  # our own module, under our own interpreter
+        worker = subprocess.Popen(
             [sys.executable, "-P", "-m", "carryout.cli.supervised"],
             stdin=subprocess.PIPE,
             pass_fds=inherited,
@@ -84,9 +85,7 @@ class Supervisor:
         worker.stdin.close()
         self._workers[slot] = None
 
-    def _count_ready(self, is_readable: bool, on_ready: Callable[[], None]) -> None:
-        if not is_readable:
-            return
+    def _count_ready(self, on_ready: Callable[[], None]) -> None:
         before = self._ready_count
         self._ready_count += len(os.read(self._ready, 64))
         if before < len(self._workers) <= self._ready_count:
@@ -116,8 +115,8 @@ class Supervisor:
     def _wake_ups(self) -> Iterator[Callable[[], bool]]:
         """A function that waits for a signal, a ready worker or a moment, and says whether a worker is ready."""
         reader, writer = socket.socketpair()
-        writer.setblocking(False)  # noqa: FBT003  # the standard library's signature
-        reader.setblocking(False)  # noqa: FBT003  # the same
+        writer.settimeout(0)
+        reader.settimeout(0)
         before = [(number, signal.signal(number, self._note)) for number in _SIGNALS]
         signal.set_wakeup_fd(writer.fileno())
         with reader, writer, selectors.DefaultSelector() as selector:

@@ -6,7 +6,6 @@ gathered and written together, at most a tenth of a second later: a line costs a
 
 import asyncio
 import os
-import re
 import sys
 import time
 from functools import lru_cache
@@ -14,10 +13,12 @@ from typing import Final
 
 import msgspec
 
+from carryout.identifiers import is_uid
+
 _DELAY_SECONDS: Final = 0.1
 _SHOWN_CHARACTERS: Final = 200
 _TICKET_PATHS: Final = ("/d/", "/f/", "/o/", "/u/")
-_SECRETIVE: Final = re.compile(r"(?=[^/]{20})(?![0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?:/|$))[^/]+|[^/]*[@%][^/]*")
+_LONG_CHARACTERS: Final = 20
 _KNOWN: Final = frozenset({"/api/v2/customer-account-orders"})
 
 
@@ -72,8 +73,12 @@ def mask(path: str) -> str:
         return path
     if path.startswith(_TICKET_PATHS):
         return path[:3] + "***"
-    masked = _SECRETIVE.sub("***", path[:_SHOWN_CHARACTERS])
-    return "".join(character if character.isprintable() else "?" for character in masked)
+    shown = "/".join("***" if _is_secretive(part) else part for part in path[:_SHOWN_CHARACTERS].split("/"))
+    return "".join(character if character.isprintable() else "?" for character in shown)
+
+
+def _is_secretive(part: str) -> bool:
+    return (len(part) >= _LONG_CHARACTERS and not is_uid(part)) or "@" in part or "%" in part
 
 
 @lru_cache(maxsize=1024)

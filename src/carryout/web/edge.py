@@ -8,7 +8,6 @@ import asyncio
 import contextvars
 import os
 import time
-from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
@@ -38,18 +37,18 @@ class Edge:
         self._app = app
         self._metrics = metrics
         self._access_log = access_log
-        # Unique over restarts and workers by its beginning, over requests by its end; nobody needs to be unable to guess it.
-        self._next_id: Callable[[], int] = count(1).__next__
+        # Unique over restarts and workers by its beginning, over requests by its end; it need not be hard to guess.
+        self._ids = count(1)
         self._id_begin = os.urandom(5).hex()
         self._log = structlog.get_logger("carryout.web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens in it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._live(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = f"{self._id_begin}{self._next_id():08x}"
+        request_id = f"{self._id_begin}{next(self._ids):08x}"
         REQUEST_ID.set(request_id)
         id_header = (b"x-request-id", request_id.encode())
         scope["app"] = self._app  # with it Starlette raises its refusals instead of answering them as plain text
@@ -81,6 +80,16 @@ class Edge:
         if self._access_log is not None:
             self._access_log.record(scope["method"], scope["path"], status, seconds, request_id)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's lifespan; the last access lines are written before it ends."""
+
+        async def send_after_lines(message: Message) -> None:
+            if self._access_log is not None:
+                self._access_log.flush()
+            await send(message)
+
+        await self._app(scope, receive, send_after_lines)
+
     def _reply_to(self, error: BaseException, scope: Scope) -> Response | None:
         """What the client is told, or None when there is nobody to tell."""
         match error:
@@ -100,7 +109,9 @@ def _is_odd(path: str, raw_path: bytes) -> bool:
     """Whether the path is spelt as none of ours is: it gets a plain 404, never a redirect to another spelling."""
     if "//" in path or (path[-1:] == "/" and path != "/"):
         return True
-    return b"%" in raw_path and path.startswith("/api/") and any(slash in raw_path.lower() for slash in _ENCODED_SLASHES)
+    return (
+        b"%" in raw_path and path.startswith("/api/") and any(slash in raw_path.lower() for slash in _ENCODED_SLASHES)
+    )
 
 
 async def _hang_up(scope: Scope) -> None:

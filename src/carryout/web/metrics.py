@@ -5,6 +5,7 @@ supervisor names that folder in `PROMETHEUS_MULTIPROC_DIR` before the worker sta
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -12,6 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
+
+from carryout.errors import CarryoutError
 
 OTHER: Final = "other"
 TOPICS: Final = frozenset({
@@ -97,7 +100,8 @@ class MetricsDoor:
 
     async def show(self, _request: Request) -> Response:
         """The figures; for the operator, without any name or address in them."""
-        self._metrics.set_backlog(await self._count_backlog())
+        with suppress(CarryoutError):  # while the database is away, its other figures are needed most
+            self._metrics.set_backlog(await self._count_backlog())
         self._metrics.note_database(self._database_seconds())
         return Response(
             self._metrics.exposition(), headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_PLAIN_0_0_4

@@ -63,7 +63,9 @@ def style_policy(html: str) -> str:
     """A Content-Security-Policy that lets a page use the one style sheet written in it, and nothing else."""
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style[1].encode() if style else b"").digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def problem(scope: Mapping[str, Any], error: CarryoutError) -> Response:

@@ -12,12 +12,14 @@ Nothing here sets a timer: `Server` looks at all connections once a second, and 
 
 import asyncio
 import enum
+import math
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 TRANSPORT: Final = "carryout.transport"
 HEAD_LIMIT_BYTES: Final = 64 * 1024
@@ -62,10 +64,12 @@ class CarryoutProtocol(HttpToolsProtocol):
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
+        """Keep the transport for the scopes to come."""
         super().connection_made(transport)
         self._extensions = {TRANSPORT: transport}
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came, and refuse it where it is bad or too much."""
         self._received += 1
         if self._refusal:
             return
@@ -84,17 +88,20 @@ class CarryoutProtocol(HttpToolsProtocol):
                 self._refuse(400 if len(self.url) > HEAD_LIMIT_BYTES else 431)
 
     def eof_received(self) -> None:
-        cycle = self.cycle
+        """Refuse what was cut short."""
+        cycle = self._current
         if self._in_head or (cycle is not None and cycle.more_body and not cycle.response_complete):
             self._refuse(self._refusal or 400)
 
     def on_message_begin(self) -> None:
+        """A request's first byte came."""
         super().on_message_begin()
         self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]  # ours, as ASGI allows
         self._in_head = True
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
+        """Check the head as a whole before anything runs."""
         self._in_head = False
         self._requests += 1
         hosts = 0
@@ -125,30 +132,26 @@ class CarryoutProtocol(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Cut the connection when what it waits for is overdue; `now` is the loop's time."""
-        stage = self._stage()
+        stage = self.stage()
         mark = (stage, self._requests, self._received if stage is Stage.BODY else 0)
         if mark != self._mark:
             self._mark = mark
             self._since = now
             return
-        waited = now - self._since
+        if now - self._since < self._patience_seconds(stage):
+            return
         if stage is Stage.IDLE:
-            # Before its first request a connection gets the time of a head.
-            if waited >= (self.timeout_keep_alive if self._requests else self.stall_seconds):
-                self.transport.close()
-        elif stage is Stage.REFUSED:
-            if waited >= _LINGER_SECONDS:
-                self.transport.abort()
-        elif stage is Stage.DRAIN:
-            if waited >= self.stall_seconds:
-                self.transport.abort()
-        elif stage is not Stage.ANSWER and waited >= self.stall_seconds:
+            self.transport.close()
+        elif stage in (Stage.REFUSED, Stage.DRAIN):
+            self.transport.abort()
+        else:
             self._refuse(408)
 
-    def _stage(self) -> Stage:
+    def stage(self) -> Stage:
+        """What the connection waits for."""
         if self._refusal:
             return Stage.ANSWER if self._is_answering() else Stage.REFUSED
-        cycle = self.cycle
+        cycle = self._current
         if cycle is None or cycle.response_complete:
             if self._in_head:
                 return Stage.HEAD
@@ -156,8 +159,23 @@ class CarryoutProtocol(HttpToolsProtocol):
         # A body that we hold back ourselves, by not reading, does not stall.
         return Stage.BODY if cycle.more_body and not self.flow.read_paused else Stage.ANSWER
 
+    def _patience_seconds(self, stage: Stage) -> float:
+        match stage:
+            case Stage.ANSWER:
+                return math.inf
+            case Stage.REFUSED:
+                return _LINGER_SECONDS
+            case Stage.IDLE if self._requests:
+                return self.timeout_keep_alive
+        return self.stall_seconds  # also before the first request
+
+    @property
+    def _current(self) -> RequestResponseCycle | None:
+        return self.cycle  # None before the first request, whatever uvicorn declares
+
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
+        cycle = self._current
+        return cycle is not None and not cycle.response_complete and not cycle.disconnected
 
     def _is_head_too_large(self, more_bytes: int) -> bool:
         self._head_bytes += more_bytes
@@ -191,7 +209,7 @@ class CarryoutProtocol(HttpToolsProtocol):
             (b"cache-control", b"no-store"),
             (b"connection", b"close"),
         ]
-        if status == 405:
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append((b"allow", METHODS.encode()))
         return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body
 

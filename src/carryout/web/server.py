@@ -1,4 +1,4 @@
-"""The HTTP server of one process: uvicorn on uvloop with our protocol, and a socket whose kernel buffer tells the truth."""
+"""The HTTP server of one process: uvicorn on uvloop with our protocol, on a socket that buffers little."""
 
 import asyncio
 import gc
@@ -6,21 +6,23 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from carryout.web.protocol import CarryoutProtocol, sweep
 
 GRACE_SECONDS: Final = 25
-KEEP_ALIVE_SECONDS: Final = 65  # longer than the 60 s after which balancers drop an idle connection, so that they do it
+# Longer than the 60 s after which balancers drop an idle connection: it is better that they do it.
+KEEP_ALIVE_SECONDS: Final = 65
 NOTSENT_LOWAT_BYTES: Final = 1024 * 1024
 
 _SWEEP_TICKS: Final = 10  # uvicorn ticks ten times a second
 
 
 class Server(uvicorn.Server):
-    """Serves until a signal, finishes what runs (at most `GRACE_SECONDS`), and returns instead of dying of the signal."""
+    """Serves until a signal, finishes what runs in `GRACE_SECONDS`, and returns instead of dying of the signal."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -34,18 +36,20 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn's beat, and once a second a look at every connection."""
+        """The beat of uvicorn, and once a second a look at every connection."""
         if counter % _SWEEP_TICKS == 0:
             sweep(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the signal module's signature
-        """Stop gracefully; a second Ctrl-C stops at once. (uvicorn would raise the signal again at the end.)"""
+        """Stop gracefully; a second Ctrl-C stops at once. Unlike uvicorn's, it does not end by the signal itself."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
 
-def make_server(app: Any, on_ready: Callable[[], None], protocol: type[CarryoutProtocol] = CarryoutProtocol) -> Server:
+def make_server(
+    app: ASGIApp, on_ready: Callable[[], None], protocol: type[CarryoutProtocol] = CarryoutProtocol
+) -> Server:
     """The server of an ASGI application with a lifespan; run it on a `listening_socket`."""
     config = uvicorn.Config(
         app,
@@ -70,9 +74,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
     At most 1 MiB of what was handed to the network may stay unsent in our kernel (`TCP_NOTSENT_LOWAT`, inherited by
     every connection): counts are honest and revocation is quick.
     """
-    family, kind, proto, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,5 +88,5 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError:
         sock.close()
         raise
-    sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
+    sock.settimeout(0)
     return sock
