@@ -123,9 +123,7 @@ async def add_file(tx: Tx, store_id: int, filename: str, blob: Blob, now: int) -
     return await add_version(tx, store_id, asset_id or 0, blob, now)
 
 
-async def add_link(  # noqa: PLR0913, PLR0917 - a link is these three words
-    tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int
-) -> Asset:
+async def add_link(tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int) -> Asset:
     """Make an asset of a link; `size_text` is what buyers see as its size. Errors: `LinkInvalid`, `FilenameInvalid`."""
     shown = rules.shown_link_name(name)
     if shown is None:
@@ -177,7 +175,7 @@ async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
 # ── attachments
 
 
-async def attach(  # noqa: PLR0913 - keywords that most callers leave out
+async def attach(
     tx: Tx,
     store_id: int,
     asset_id: int,
@@ -200,7 +198,7 @@ async def attach(  # noqa: PLR0913 - keywords that most callers leave out
     return places
 
 
-async def detach(  # noqa: PLR0913 - keywords that most callers leave out
+async def detach(
     tx: Tx,
     store_id: int,
     asset_id: int,

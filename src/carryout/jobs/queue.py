@@ -27,7 +27,7 @@ class JobNotIdle(CarryoutError):
     kind = Kind.CONFLICT
 
 
-async def enqueue(  # noqa: PLR0913 - keywords that most callers leave out
+async def enqueue(
     tx: Tx,
     kind: str,
     payload: Mapping[str, Any],

@@ -90,7 +90,7 @@ class ScopesInvalid(CarryoutError):
     """The scopes {scopes} must be read, write or read,write."""
 
 
-async def create(  # noqa: PLR0913, PLR0917 - what the merchant says, and what it is checked and sealed with
+async def create(
     tx: Tx,
     keyring: Keyring,
     name: str,
@@ -137,7 +137,7 @@ async def find_by_domain(tx: Tx, keyring: Keyring, domain: str, now: int) -> Sig
     return SignedStore(row.store, tuple(keyring.open(secret, _SEAL) for secret in sealed))
 
 
-async def set_values(  # noqa: PLR0913, PLR0917 - what the merchant says, and what it is checked and sealed with
+async def set_values(
     tx: Tx,
     store_id: int,
     pairs: Iterable[tuple[str, str]],
@@ -185,7 +185,7 @@ async def mark_installed(tx: Tx, store_id: int) -> None:
     await store.update_installed(tx, store_id)
 
 
-async def create_key(  # noqa: PLR0913, PLR0917 - a key is these four words
+async def create_key(
     tx: Tx, store_id: int, name: str, dialect: Dialect, scopes: str, expires_at: int | None, now: int
 ) -> tuple[ApiKey, str]:
     """Make a key of the merchant API; answers it and the key itself, which is kept nowhere.
