@@ -16,7 +16,7 @@ _CONDITIONAL_VERBS: Final = (
     "cancel", "claim", "end", "lock", "postpone", "prune", "remove", "renew", "retry", "revoke", "spend", "upsert",
 )  # fmt: skip
 _UNITLESS: Final = frozenset({"size", "timeout", "age", "delay", "duration", "interval", "ttl"})
-# Whoever gives these files their names is not us: the contract's payloads, uvicorn's and asyncio's own methods.
+# Whoever gives the names here is not us: the contract's payloads (the storefront is all contract), uvicorn, asyncio.
 _CONTRACT_PARTS: Final = DOORS | {"contract", "openapi", "translate", "protocol"}
 
 
@@ -44,7 +44,7 @@ def _store_verbs(source: Source) -> Iterator[Finding]:
 
 
 def _missing_units(source: Source) -> Iterator[Finding]:
-    if not source.is_ours or source.part in _CONTRACT_PARTS:
+    if not source.is_ours or source.part in _CONTRACT_PARTS or source.room == "storefront":
         return
     named = [(argument.lineno, argument.arg) for function in source.functions for argument in parameters(function)]
     fields = [statement for node in source.classes for statement in node.body]

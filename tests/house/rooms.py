@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Final
 
 from tests.house.source import (
@@ -20,7 +19,7 @@ from tests.house.source import (
     parameters,
 )
 
-_PURE_PARTS: Final = frozenset({"rules", "ranges", "archive", "translate"})
+_PURE: Final = ("downloads/ranges", "downloads/archive", "shopify/translate")
 _IMPURE: Final = frozenset(
     {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess"}
     | {"tempfile", "threading", "time", "uuid"}
@@ -36,7 +35,8 @@ _HTML: Final = re.compile(
 
 
 def _is_pure(source: Source) -> bool:
-    return source.is_ours and bool(_PURE_PARTS & {source.part, PurePosixPath(source.path).parent.name})
+    below = source.path.removeprefix("src/carryout/")
+    return source.is_ours and (source.part == "rules" or below.startswith(_PURE))
 
 
 def _impure_imports(source: Source) -> Iterator[Finding]:
