@@ -1,6 +1,7 @@
 """`carryout serve` around a small application, as a program: `python -m tests.cli.small_program PORT WORKERS`.
 
-The application says which process answered and what it was built with; `FAIL` in the environment makes its start fail.
+The application says which process answered and what it was built with; `FAIL` in the environment makes its start
+fail, `by design` or `by accident`.
 """
 
 import asyncio
@@ -46,8 +47,11 @@ def build(_settings: Settings, base_url: str, keyring: Keyring, *, run_jobs: boo
 
     @asynccontextmanager
     async def live(_app: Starlette) -> AsyncIterator[None]:
-        if os.environ.get("FAIL"):
-            raise SchemaWrong
+        match os.environ.get("FAIL"):
+            case "by design":
+                raise SchemaWrong
+            case "by accident":
+                raise ZeroDivisionError
         yield
         os.write(2, b"the application ended\n")
 

@@ -76,11 +76,6 @@ def test_sigint_ends_with_0(tmp_path: Path) -> None:
         assert program.end()[0] == 0
 
 
-def test_an_application_that_cannot_start_is_one_line(tmp_path: Path) -> None:
-    with started(tmp_path, FAIL="yes") as program:
-        assert program.end() == (1, "The schema is wrong. Run `carryout migrate`.\n")
-
-
 def test_it_refuses_to_run_without_docstrings(tmp_path: Path) -> None:
     with started(tmp_path, flags=("-OO",)) as program:
         code, said = program.end()

@@ -43,7 +43,7 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_in_order(tmp_path: Path) -> Non
 
 
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
-    with started(tmp_path, workers=2, FAIL="yes") as program:
+    with started(tmp_path, workers=2, FAIL="by design") as program:
         code, said = program.end()
 
     assert code == 1
