@@ -1,7 +1,7 @@
 """The outermost layer: request id, access line, figures, and what an error becomes.
 
 Bare ASGI, because every request passes here: it costs about 5 microseconds (7 with several workers).
-A route's name in the figures is its pattern, from `scope["route"]`, which Starlette's router sets, and a door before the router must.
+A route's name in the figures is its pattern, from `scope["route"]`: the router sets it, and a door before it must.
 """
 
 import asyncio
