@@ -1,0 +1,204 @@
+"""The file that `backup` writes and `restore` reads: a tar whose members have fixed names, and a seal at its end.
+
+Nothing is ever extracted by the name that stands in the file: a member with an unknown name is refused.
+"""
+
+import hashlib
+import io
+import re
+import tarfile
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from carryout.errors import CarryoutError, Kind
+from carryout.storage import OpenBlob
+
+DATABASE: Final = "carryout.db"
+SECRET: Final = "secret_key"
+REDACTIONS: Final = "redactions.log"
+CHUNK_BYTES: Final = 1 << 20
+_SEAL: Final = "backup.json"
+_FORMAT: Final = 1
+_FILE: Final = re.compile(r"files/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/([0-9a-f]{64})")
+_SMALL: Final = (DATABASE, SECRET, REDACTIONS)
+
+
+class BackupDamaged(CarryoutError):
+    """{file} cannot be restored: {reason}. Nothing was changed."""
+
+    kind = Kind.CONFLICT
+
+
+class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The last member: digests of what has none in its name, and the files that were lost before the copy."""
+
+    format: int
+    digests: dict[str, str]
+    lost: list[str] = []
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What a verified backup holds: the small files, the names of the stored ones, and of those that were lost before."""
+
+    small: dict[str, bytes]
+    blobs: list[str]
+    lost: list[str]
+
+
+def blob_name(store_uid: str, sha256: bytes) -> str:
+    """The member that holds a store's file."""
+    return f"files/{store_uid}/{sha256.hex()}"
+
+
+def blob_of(name: str) -> tuple[str, bytes] | None:
+    """The store and the SHA-256 that a member's name says, or None."""
+    found = _FILE.fullmatch(name)
+    return None if found is None else (found[1], bytes.fromhex(found[2]))
+
+
+class Writer:
+    """Writes the members one after the other; `finish` puts the seal on them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # closed by `finish`
+        self._digests: dict[str, str] = {}
+        self._lost: list[str] = []
+
+    def add(self, name: str, path: Path) -> None:
+        """Take in a file of the installation."""
+        with path.open("rb") as file:
+            self._digests[name] = self._write(name, file, path.stat().st_size)
+
+    def add_blob(self, name: str, blob: OpenBlob) -> bool:
+        """Take in a stored file; False when it is not what its name says."""
+        is_whole = self._write(name, _Reading(blob), blob.size_bytes) == name.rpartition("/")[2]
+        if not is_whole:
+            self._lost.append(name)
+        return is_whole
+
+    def note_lost(self, name: str) -> None:
+        """Remember that a stored file was missing already."""
+        self._lost.append(name)
+
+    def finish(self) -> None:
+        """Write the seal and end the tar."""
+        seal = msgspec.json.encode(Seal(_FORMAT, self._digests, self._lost))
+        self._write(_SEAL, io.BytesIO(seal), len(seal))
+        self._tar.close()
+
+    def _write(self, name: str, file: "IO[bytes] | _Reading", size_bytes: int) -> str:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = size_bytes, 0o600
+        hashing = _Hashing(file)
+        self._tar.addfile(member, hashing)  # type: ignore[arg-type]  # it calls `read` alone
+        return hashing.sha256.hexdigest()
+
+
+class Reader:
+    """Reads a backup from its beginning, as often as it is asked to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def refuse(self, reason: str) -> BackupDamaged:
+        """The error that says why this file is no backup."""
+        return BackupDamaged(file=self._path, reason=reason)
+
+    def verify(self, database: Path) -> Contents:
+        """Read everything once and compare all digests; the database is written to `database`. Errors: `BackupDamaged`."""
+        try:
+            return self._verify(database)
+        except (tarfile.TarError, EOFError) as error:
+            raise self.refuse(f"it is not a whole backup ({error})") from None
+
+    def blobs(self, wanted: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        """The wanted files, each to be read before the next is asked for. Errors: `BackupDamaged`."""
+        for name, file in self._all():
+            if name in wanted:
+                yield name, file
+
+    def _verify(self, database: Path) -> Contents:
+        found: dict[str, str] = {}
+        small: dict[str, bytes] = {}
+        seal = None
+        for name, file in self._all():
+            if name in found or seal is not None:
+                raise self.refuse("it holds something twice")
+            if name == _SEAL:
+                seal = self._seal(file)
+            elif name == DATABASE:
+                with database.open("wb") as copy:
+                    found[name] = _digest(file, copy.write)
+            elif name in _SMALL:
+                small[name] = file.read()
+                found[name] = hashlib.sha256(small[name]).hexdigest()
+            else:
+                found[name] = _digest(file, lambda _: None)
+        if seal is None:
+            raise self.refuse("it was not written to its end")
+        self._compare(seal, found)
+        return Contents(small, [name for name in found if name not in _SMALL and name not in seal.lost], seal.lost)
+
+    def _compare(self, seal: Seal, found: dict[str, str]) -> None:
+        for name, digest in found.items():
+            blob = blob_of(name)
+            if digest != (blob[1].hex() if blob else seal.digests.get(name)) and name not in seal.lost:
+                raise self.refuse(f"{name} in it is damaged")
+        missing = [name for name in (*seal.digests, DATABASE) if name not in found]
+        if missing:
+            raise self.refuse(f"{missing[0]} is missing in it")
+
+    def _seal(self, file: IO[bytes]) -> Seal:
+        try:
+            seal = msgspec.json.decode(file.read(), type=Seal)
+        except msgspec.MsgspecError:
+            raise self.refuse("its seal cannot be read") from None
+        if seal.format > _FORMAT:
+            raise self.refuse("it was made by a newer version of Carryout")
+        return seal
+
+    def _all(self) -> Iterator[tuple[str, IO[bytes]]]:
+        with tarfile.open(self._path, "r:") as tar:
+            for member in tar:
+                is_known = member.name in (*_SMALL, _SEAL) or blob_of(member.name) is not None
+                file = tar.extractfile(member) if is_known and member.isreg() else None
+                if file is None:
+                    raise self.refuse("it holds what no backup holds")
+                yield member.name, file
+
+
+class _Reading:
+    """A stored file as something with `read`."""
+
+    def __init__(self, blob: OpenBlob) -> None:
+        self._blob = blob
+        self._offset = 0
+
+    def read(self, size_bytes: int) -> bytes:
+        data = self._blob.read(self._offset, size_bytes)
+        self._offset += len(data)
+        return data
+
+
+class _Hashing:
+    """Digests what is read through it."""
+
+    def __init__(self, file: "IO[bytes] | _Reading") -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size_bytes: int) -> bytes:
+        data = self._file.read(size_bytes)
+        self.sha256.update(data)
+        return data
+
+
+def _digest(file: IO[bytes], take: Callable[[bytes], object]) -> str:
+    sha256 = hashlib.sha256()
+    while data := file.read(CHUNK_BYTES):
+        sha256.update(data)
+        take(data)
+    return sha256.hexdigest()

@@ -1,0 +1,38 @@
+"""`carryout serve` and `carryout worker`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from carryout.cli import serve as server
+from carryout.cli.session import load_settings
+from carryout.db import is_embedded
+from carryout.db.migrate import check, upgrade
+from carryout.settings import Settings, secret_keys
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    jobs: Annotated[bool, Parameter(negative="--no-jobs", help="Run background jobs too.")] = True,
+) -> None:
+    """Serve HTTP, and run jobs in the background; an embedded database is migrated first."""
+    settings = load_settings()
+    server.serve(
+        settings, host=host, port=port, workers=workers, run_jobs=jobs, prepare=lambda: _prepare(settings)
+    )
+
+
+def worker() -> None:
+    """Run background jobs until SIGTERM, which lets the running ones finish."""
+
+
+def _prepare(settings: Settings) -> None:
+    """Under the lock of `serve`: the secret is made, an embedded database is migrated, a server's is checked."""
+    secret_keys(settings)
+    if is_embedded(settings.database_url):
+        upgrade(settings.database_url)
+    else:
+        check(settings.database_url)

@@ -1,0 +1,26 @@
+"""Which secret keys the sealed texts in the database need: each begins with the id of its key (`keyring.py`)."""
+
+from typing import Final
+
+from sqlalchemy import func, select, union
+
+from carryout.db.statements import Query
+from carryout.db.tables import inbox, orders, stores
+from carryout.db.transaction import Tx
+from carryout.keyring import KEY_ID_BYTES
+
+_SEALED: Final = (stores.c.webhook_secret, stores.c.previous_secret, orders.c.person, inbox.c.body)
+_LIST: Final = Query(
+    union(
+        *(
+            select(func.substr(column, 1, KEY_ID_BYTES).label("key_id")).where(column.is_not(None)).distinct()
+            for column in _SEALED
+        )
+    ),
+    bytes,
+)
+
+
+async def list_key_ids(tx: Tx) -> list[bytes]:
+    """The ids of all keys that something is sealed under. It reads every sealed row: use `Database.sweep`."""
+    return await tx.all(_LIST)
