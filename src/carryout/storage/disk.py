@@ -151,7 +151,9 @@ class _Incoming:
         self._crc32 = 0
         self._size_bytes = 0
         with _translated():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for each in (folder, self._path.parent):
+                each.mkdir(mode=0o700, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, chunk: bytes) -> None:
