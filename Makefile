@@ -30,7 +30,7 @@ servers: ## install the servers that tests start for themselves (PostgreSQL)
 
 .PHONY: test
 test: install servers ## run the tests, on SQLite and PostgreSQL
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: test-large
 test-large: install servers ## run the tests that take minutes
@@ -41,7 +41,7 @@ check: install ## style, types, the direction of imports, the rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q tests/test_house.py
 	@$(BIN)/python scripts/longest.py
 

@@ -11,7 +11,9 @@ SHOWN = 3
 
 def main() -> int:
     """Print the longest three of each; 1 when one is past what we accept."""
-    sources = {path: path.read_text() for folder in ("src", "tests") for path in Path(folder).rglob("*.py")}
+    paths = [path for folder in ("src", "tests") for path in Path(folder).rglob("*.py")]
+    # A migration is a list of steps that nobody edits again.
+    sources = {path: path.read_text() for path in paths if "versions" not in path.parts}
     files = sorted(((len(text.splitlines()), str(path)) for path, text in sources.items()), reverse=True)
     own = {path: text for path, text in sources.items() if path.parts[0] == "src"}
     functions = sorted((found for path, text in own.items() for found in _functions(path, text)), reverse=True)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from carryout.db import Database, open_database
@@ -23,6 +24,9 @@ SECRET: Final = "the secret key of the tests"
 _REPORTS = pytest.StashKey[list[Server]]()
 
 refuse_other_machines()
+# How long an example takes says more about the machine than about us.
+hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
