@@ -10,7 +10,9 @@ import enum
 import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +20,7 @@ from carryout.keyring import MAC_BYTES, Keyring
 
 _MESSAGE: Final = struct.Struct(">BIQI")
 _TICKET: Final = re.compile(r"[A-Za-z0-9_-]{44}")
+_UNSAFE_IN_PATH: Final = re.compile(r"[/\\\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TicketKind(enum.IntEnum):
@@ -60,3 +63,28 @@ class Tickets:
             return None
         found, store_id, row_id, generation = _MESSAGE.unpack(message)
         return Ticket(store_id, row_id, generation) if found == kind else None
+
+
+class Links:
+    """The addresses that carry tickets; `base_url` is what links start with."""
+
+    def __init__(self, tickets: Tickets, base_url: str) -> None:
+        self._tickets = tickets
+        self._grants = f"{base_url}/d/"
+        self._orders = f"{base_url}/o/"
+
+    def grant(self, store_id: int, grant_id: int, generation: int, filename: str) -> str:
+        """The deciding door of a grant; the name at its end is for people and for what saves the file."""
+        ticket = self._tickets.issue(TicketKind.GRANT, store_id, grant_id, generation)
+        return f"{self._grants}{ticket}/{path_name(filename)}"
+
+    def order(self, store_id: int, order_id: int, generation: int) -> str:
+        """The buyer's page of an order."""
+        return self._orders + self._tickets.issue(TicketKind.ORDER, store_id, order_id, generation)
+
+
+@lru_cache(maxsize=4096)
+def path_name(filename: str) -> str:
+    """A file name as the last segment of a path: whatever would read as a path or a control is an underscore."""
+    safe = _UNSAFE_IN_PATH.sub("_", filename)
+    return quote(safe, safe="", errors="replace") if safe.strip(".") else "download"

@@ -7,6 +7,7 @@ import msgspec
 
 from carryout.catalog import rules, store
 from carryout.catalog.model import Asset, Attachment, LimitFault, NewAsset, Place, Product, ProductFacts
+from carryout.catalog.rules import display_size as display_size  # the faces show sizes as the catalog does
 from carryout.catalog.store import (
     count_assets,
     delete_product,

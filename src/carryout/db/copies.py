@@ -14,7 +14,9 @@ def copy(source: Path, target: Path) -> None:
     Errors: `DatabaseBusy`, `DatabaseFull`.
     """
     try:
-        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as connection:
+        with closing(
+            sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        ) as connection:
             connection.execute("VACUUM INTO ?", (os.fspath(target),))
     except sqlite3.Error as error:
         raise translated(error) from error

@@ -22,6 +22,10 @@ BUSY_SECONDS: Final = 15
 _CONNECTIONS: Final = 16
 _ATTEMPTS: Final = 8
 _CHANNEL: Final = "carryout"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_LOCK_BESIDE: Final = (
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended($2, 0)), pg_advisory_xact_lock(hashtextextended($1, 0))"
+)
 _CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _LOST = (
     OSError,
@@ -60,6 +64,12 @@ class PostgresqlTx:
         if rows:
             compiled = statement.postgresql
             await self._connection.executemany(compiled.text, [compiled.arguments(row) for row in rows])
+
+    async def lock(self, name: str, *, beside: str | None = None) -> None:
+        if beside is None:
+            await self._connection.execute(_LOCK, name)
+        else:
+            await self._connection.execute(_LOCK_BESIDE, name, beside)
 
     def wake(self, channel: str) -> None:
         self.woken.append(channel)
@@ -155,7 +165,7 @@ class PostgresqlDatabase:
             pool = await self._opened()
             async with pool.acquire(timeout=BUSY_SECONDS) as connection:
                 return await self._run(connection, mode, work, args)
-        except (asyncpg.DiskFullError, asyncpg.InsufficientResourcesError, asyncpg.IoError) as error:
+        except (asyncpg.DiskFullError, asyncpg.InsufficientResourcesError, asyncpg.PostgresIOError) as error:
             raise DatabaseFull from error
         except _BUSY as error:
             raise DatabaseBusy from error

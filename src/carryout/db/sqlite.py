@@ -60,6 +60,9 @@ class SqliteTx:
             compiled = statement.sqlite
             self._executemany(compiled.text, [compiled.arguments(row) for row in rows])
 
+    async def lock(self, name: str, *, beside: str | None = None) -> None:
+        """Nothing to do: `BEGIN IMMEDIATE` admits one writer at a time."""
+
     def wake(self, channel: str) -> None:
         self.woken.append(channel)
 

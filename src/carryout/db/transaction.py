@@ -31,6 +31,13 @@ class Tx(Protocol):
         """Run one statement for many rows, in one round trip."""
         ...
 
+    async def lock(self, name: str, *, beside: str | None = None) -> None:
+        """Hold the named thing until the end of the transaction; `beside` names one that holders may share.
+
+        It serialises work on rows that may not exist yet. On SQLite a writer is alone anyway.
+        """
+        ...
+
     def wake(self, channel: str) -> None:
         """After the commit, tell whoever listens on this channel, in this process and (PostgreSQL) in every other."""
         ...

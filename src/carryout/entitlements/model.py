@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from carryout.merchants.model import FraudBlock, RiskLevel
+from carryout.merchants.model import FraudBlock, RiskLevel, StoreSettings
 from carryout.orders.model import Standing
 
 NO_LIMIT: Final = -1
@@ -83,3 +83,103 @@ class Rule(msgspec.Struct, frozen=True):
     holds: bool
     fact: str
     remedy: str | None
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """An order with what its store says about it: one row of the look-up by token, ticket or id."""
+
+    id: int
+    uid: str
+    store_id: int
+    shopify_id: int | None
+    order_number: int | None
+    standing: Standing
+    risk_rank: int
+    blocked_at: int | None
+    own_downloads: int | None
+    own_addresses: int | None
+    own_expires_at: int | None
+    own_release_at: int | None
+    address_limit: int | None
+    link_generation: int
+    store_uid: str
+    plan: str
+    settings: StoreSettings
+    uninstalled_at: int | None
+
+
+class LineView(msgspec.Struct, frozen=True):
+    """A line with its product; all of the product's fields are None for a line without a variant."""
+
+    id: int
+    name: str
+    product_uid: str | None
+    product_name: str | None
+    variant_name: str | None
+    sku: str | None
+    product_id: int | None
+    variant_id: int | None
+    vendor: str | None
+    tags: list[str] | None
+
+
+class GrantView(msgspec.Struct, frozen=True):
+    """A grant with its asset, its newest version and the line that grants it."""
+
+    id: int
+    uid: str
+    line_id: int | None
+    used: int
+    base_downloads: int | None
+    is_per_unit: bool
+    base_expires_at: int | None
+    base_release_at: int | None
+    own_downloads: int | None
+    own_expires_at: int | None
+    own_release_at: int | None
+    blocked_at: int | None
+    quantity: int | None
+    remaining: int | None
+    asset_uid: str
+    is_link: bool
+    filename: str
+    size_text: str | None
+    link_url: str | None
+    removed_at: int | None
+    size_bytes: int | None
+    sha256: bytes | None
+    crc32: int | None
+    completed_at: int | None
+
+
+class CustomerView(msgspec.Struct, frozen=True):
+    """Everything that the buyer's faces show of one order."""
+
+    order: OrderView
+    lines: list[LineView]
+    grants: list[GrantView]
+
+
+class MissingGrant(msgspec.Struct, frozen=True):
+    """A line (or, without one, the order) and an asset that it should grant, with the asset's own limits."""
+
+    line_id: int | None
+    asset_id: int
+    downloads: int | None
+    expires_days: int | None
+    release_at: int | None
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """One use was spent: what to deliver."""
+
+    order: OrderView
+    grant: GrantView
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Nothing was spent, and why, in the store's words."""
+
+    refusal: Refusal
+    message: str
+    order: OrderView

@@ -6,12 +6,20 @@ import msgspec
 
 
 class Standing(enum.Enum):
-    """Where an order is."""
+    """Where an order is, the nearest first."""
 
     PENDING = "pending"
     PAID = "paid"
     REFUNDED = "refunded"
     CANCELLED = "cancelled"
+
+    @property
+    def rank(self) -> int:
+        """How far the order has come: of two payloads of one moment, the further one counts."""
+        return _RANKS[self]
+
+
+_RANKS = {standing: rank for rank, standing in enumerate(Standing)}
 
 
 class Stamp(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -58,7 +66,7 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one payload says of an order."""
+    """What one payload says of an order. `lines` is None where it does not speak of lines at all."""
 
     shopify_id: int
     stamp: Stamp
@@ -69,7 +77,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     ordered_at: int
     locale: str | None = None
     person: Person = Person()
-    lines: tuple[LineFacts, ...] = ()
+    lines: tuple[LineFacts, ...] | None = None
     refunds: tuple[RefundFacts, ...] = ()
 
 
@@ -102,3 +110,18 @@ class Line(msgspec.Struct, frozen=True):
     name: str
     quantity: int
     remaining: int
+
+
+class StoredPerson(msgspec.Struct, frozen=True):
+    """The person of an order as it is kept: sealed, or gone."""
+
+    person: bytes | None
+    locale: str | None
+
+
+class RecordedOrder(msgspec.Struct, frozen=True):
+    """What recording a payload came to."""
+
+    id: int
+    is_newest: bool
+    is_redacted: bool

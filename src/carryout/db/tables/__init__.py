@@ -9,12 +9,13 @@ from carryout.db.tables.columns import metadata
 from carryout.db.tables.entitlements import grants, order_addresses, order_assets
 from carryout.db.tables.jobs import jobs
 from carryout.db.tables.merchants import keys, stores
-from carryout.db.tables.orders import lines, orders, redactions, refunds, risks, tombstones
+from carryout.db.tables.orders import edits, lines, orders, redactions, refunds, risks, tombstones
 from carryout.db.tables.shopify import inbox
 
 __all__ = [
     "assets",
     "attachments",
+    "edits",
     "grants",
     "inbox",
     "jobs",

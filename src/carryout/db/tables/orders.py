@@ -1,6 +1,6 @@
 """Orders and their lines, refunds, and what outlives an order: tombstones and redactions."""
 
-from sqlalchemy import Boolean, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 from carryout.db.tables.columns import maybe_number, metadata, number, parent, row_id, store_id, uid
 
@@ -31,10 +31,11 @@ orders = Table(
     maybe_number("blocked_at"),
     number("link_generation", default=1),
     Column("person", LargeBinary),
-    Column("email_digest", LargeBinary),
-    Column("customer_digest", LargeBinary),
+    Column("email_digest", Text),
+    Column("customer_digest", Text),
     maybe_number("redacted_at"),
-    Column("needs_refresh", Boolean, nullable=False),
+    # The worst risk of all assessments, as its rank: written by one statement from `risks`.
+    number("risk_rank", default=0),
     number("created_at"),
     UniqueConstraint("store_id", "shopify_id"),
 )
@@ -57,6 +58,8 @@ lines = Table(
     number("quantity"),
     # What is left of the quantity by the newest payload that named the line; refunds are subtracted beside it.
     number("current_quantity"),
+    # Of the quantity, after refunds and edits: written by one statement from the facts beside it (orders.store).
+    number("remaining", default=0),
     # The stamp of the newest payload that named the line; older than the order's: an edit removed it.
     number("updated_at"),
     number("triggered_at"),
@@ -85,9 +88,19 @@ risks = Table(
     store_id(),
     number("order_shopify_id"),
     Column("provider", Text, nullable=False),
-    Column("level", Text, nullable=False),
+    number("risk_rank"),
     number("assessed_at"),
     PrimaryKeyConstraint("store_id", "order_shopify_id", "provider"),
+)
+
+# An edit carries no order: while it is newer than the order's own facts, the order must be fetched again.
+edits = Table(
+    "edits",
+    metadata,
+    store_id(),
+    number("order_shopify_id"),
+    number("edited_at"),
+    PrimaryKeyConstraint("store_id", "order_shopify_id"),
 )
 
 tombstones = Table(
@@ -99,12 +112,12 @@ tombstones = Table(
     PrimaryKeyConstraint("store_id", "order_shopify_id"),
 )
 
-# Who asked to be forgotten: by order, by customer and by e-mail, each as a keyed digest.
+# Who asked to be forgotten: by order, by customer and by e-mail, each as a keyed digest in hex.
 redactions = Table(
     "redactions",
     metadata,
     store_id(),
-    Column("subject", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False),
     number("redacted_at"),
     PrimaryKeyConstraint("store_id", "subject"),
 )

@@ -50,6 +50,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_assets_store_id_id", "assets", ["store_id", "id"], unique=False)
     op.create_table(
+        "edits",
+        sa.Column("store_id", ROW_ID, nullable=False),
+        sa.Column("order_shopify_id", sa.BigInteger(), nullable=False),
+        sa.Column("edited_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_edits_store_id_stores"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("store_id", "order_shopify_id", name=op.f("pk_edits")),
+    )
+    op.create_table(
         "inbox",
         sa.Column("id", ROW_ID, autoincrement=True, nullable=False),
         sa.Column("store_id", ROW_ID, nullable=False),
@@ -158,10 +166,10 @@ def upgrade() -> None:
         sa.Column("blocked_at", sa.BigInteger(), nullable=True),
         sa.Column("link_generation", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("person", sa.LargeBinary(), nullable=True),
-        sa.Column("email_digest", sa.LargeBinary(), nullable=True),
-        sa.Column("customer_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("email_digest", sa.Text(), nullable=True),
+        sa.Column("customer_digest", sa.Text(), nullable=True),
         sa.Column("redacted_at", sa.BigInteger(), nullable=True),
-        sa.Column("needs_refresh", sa.Boolean(), nullable=False),
+        sa.Column("risk_rank", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["store_id"], ["stores.id"], name=op.f("fk_orders_store_id_stores"), ondelete="CASCADE"
@@ -201,7 +209,7 @@ def upgrade() -> None:
     op.create_table(
         "redactions",
         sa.Column("store_id", ROW_ID, nullable=False),
-        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("redacted_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["store_id"], ["stores.id"], name=op.f("fk_redactions_store_id_stores"), ondelete="CASCADE"
@@ -225,7 +233,7 @@ def upgrade() -> None:
         sa.Column("store_id", ROW_ID, nullable=False),
         sa.Column("order_shopify_id", sa.BigInteger(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("risk_rank", sa.BigInteger(), nullable=False),
         sa.Column("assessed_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("fk_risks_store_id_stores"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("store_id", "order_shopify_id", "provider", name=op.f("pk_risks")),
@@ -287,6 +295,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("current_quantity", sa.BigInteger(), nullable=False),
+        sa.Column("remaining", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("triggered_at", sa.BigInteger(), nullable=False),
         sa.Column("standing_rank", sa.BigInteger(), nullable=False),

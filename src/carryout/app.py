@@ -1,0 +1,189 @@
+"""Assembles the house: settings, then database, storage and keys, then the rooms' doors, then the application."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from carryout import __version__
+from carryout.clock import Clock
+from carryout.clock import now as read_clock
+from carryout.db import Database, Tx, open_database
+from carryout.downloads.stream import DecidingDoor
+from carryout.entitlements import service as entitlements
+from carryout.entitlements.tasks import EntitlementTasks
+from carryout.jobs import queue
+from carryout.jobs.runner import JobFunction, Worker
+from carryout.keyring import Keyring
+from carryout.settings import Settings, secret_keys
+from carryout.shopify import service as shopify
+from carryout.shopify import tasks as shopify_tasks
+from carryout.shopify.intake import Intake
+from carryout.shopify.webhooks import WebhookDoor
+from carryout.storage import Storage, open_storage
+from carryout.storefront.api import PATH as CUSTOMER_PATH
+from carryout.storefront.api import CustomerDoor
+from carryout.tickets import Links, Tickets
+from carryout.web.access_log import open_access_log
+from carryout.web.contract import ContractDoor
+from carryout.web.edge import Edge
+from carryout.web.guessing import GuessLimit
+from carryout.web.health import HealthDoor
+from carryout.web.metrics import Metrics, MetricsDoor
+
+PRUNE_JOBS: Final = "prune_jobs"
+_DAY_SECONDS: Final = 24 * 3600
+_NOTE_SECONDS: Final = 5
+
+
+@dataclass(frozen=True)
+class House:
+    """What every part works with; the command line opens it too."""
+
+    settings: Settings
+    keyring: Keyring
+    database: Database
+    storage: Storage
+    now: Clock = read_clock
+
+    @property
+    def intake(self) -> Intake:
+        """Where deliveries come in."""
+        return Intake(self.database, self.keyring, self.settings.data_dir, self.now)
+
+
+def open_house(settings: Settings, keyring: Keyring | None = None) -> House:
+    """Open database and storage; an embedded database must have been migrated before."""
+    return House(
+        settings,
+        keyring or Keyring(secret_keys(settings)),
+        open_database(settings.database_url),
+        open_storage(settings.storage_url),
+    )
+
+
+def make_worker(house: House) -> Worker:
+    """The job loop of one process."""
+    owner = f"{socket.gethostname()} {os.getpid()}"
+    return Worker(house.database, job_handlers(house), house.now, owner, _schedule())
+
+
+def job_handlers(house: House) -> Mapping[str, JobFunction]:
+    """Who does which kind of job."""
+    entitled = EntitlementTasks(house.database, house.now)
+    inbox = shopify_tasks.ShopifyTasks(house.database, house.intake, house.storage, house.now)
+
+    async def prune_jobs(_job: object) -> None:
+        await house.database.write(queue.prune_finished, house.now())
+
+    return {
+        entitlements.REACH_ORDERS: entitled.reach_orders,
+        entitlements.APPLY_SETTINGS: entitled.apply_settings,
+        shopify_tasks.RETRY_INBOX: inbox.retry_inbox,
+        shopify_tasks.PRUNE_INBOX: inbox.prune_inbox,
+        shopify.SCRUB: inbox.scrub,
+        shopify.DELETE_STORE_FILES: inbox.delete_store_files,
+        PRUNE_JOBS: prune_jobs,
+    }
+
+
+def _schedule() -> dict[str, int]:
+    return {**shopify_tasks.SCHEDULE, PRUNE_JOBS: _DAY_SECONDS}
+
+
+def build(
+    settings: Settings, base_url: str, keyring: Keyring, *, run_jobs: bool, metrics_dir: str | None = None
+) -> ASGIApp:
+    """The application of one server process, with its lifespan."""
+    house = open_house(settings, keyring)
+    metrics = Metrics(metrics_dir)
+    guesses = GuessLimit(settings.guess_limit)
+    customer = CustomerDoor(
+        house.database,
+        Links(Tickets(keyring), base_url),
+        house.now,
+        frozenset(name for name, plan in settings.plans.items() if plan.customer_account_links),
+        guesses,
+        settings.trusted_proxies,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        async with _living(house, metrics, run_jobs=run_jobs):
+            yield
+
+    router = Router(_routes(house, metrics, guesses), redirect_slashes=False, lifespan=lifespan)
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        is_customer = scope["type"] == "http" and scope["path"] == CUSTOMER_PATH
+        await (customer if is_customer else router)(scope, receive, send)
+
+    return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level))
+
+
+def _routes(house: House, metrics: Metrics, guesses: GuessLimit) -> list[Route]:
+    webhooks = WebhookDoor(
+        house.database,
+        house.keyring,
+        house.intake,
+        house.settings.shopify_client_secret,
+        house.now,
+        metrics.count_webhook,
+    )
+    deciding = DecidingDoor(
+        house.database,
+        house.storage,
+        Tickets(house.keyring),
+        house.keyring,
+        house.now,
+        guesses,
+        house.settings.trusted_proxies,
+        metrics.count_verdict,
+    )
+    health = HealthDoor(house.database.is_answering, house.storage.is_answering)
+    contract = ContractDoor()
+    figures = MetricsDoor(metrics, lambda: house.database.read(shopify.count_parked), lambda: house.database.seconds)
+    return [
+        Route("/webhooks/shopify", webhooks.receive, methods=["POST"]),
+        Route("/d/{ticket}/{filename}", deciding.download, methods=["GET"]),
+        Route("/healthz", health.alive, methods=["GET"]),
+        Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", figures.show, methods=["GET"]),
+        Route("/openapi.json", contract.document, methods=["GET"]),
+        Route("/docs", contract.page, methods=["GET"]),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _living(house: House, metrics: Metrics, *, run_jobs: bool) -> AsyncIterator[None]:
+    """From the first request to the last: jobs run beside, and end before the database closes."""
+    worker = make_worker(house) if run_jobs else None
+    if worker is not None:
+        await house.database.write(_retry_after_upgrade, house.now())
+    async with asyncio.TaskGroup() as group:
+        noting = group.create_task(_note_database(house.database, metrics))
+        if worker is not None:
+            group.create_task(worker.run())
+        yield
+        noting.cancel()
+        if worker is not None:
+            worker.stop()
+    await house.database.close()
+
+
+async def _note_database(database: Database, metrics: Metrics) -> None:
+    while True:
+        metrics.note_database(database.seconds)
+        await asyncio.sleep(_NOTE_SECONDS)
+
+
+async def _retry_after_upgrade(tx: Tx, now: int) -> None:
+    """What an older version could not apply, this one may."""
+    key = f"{shopify_tasks.RETRY_INBOX} {__version__}"
+    await queue.enqueue(tx, shopify_tasks.RETRY_INBOX, {}, run_at=now, dedupe_key=key)

@@ -1,0 +1,322 @@
+"""What buyers may do with what they bought, and what merchants change about it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from carryout.catalog import service as catalog
+from carryout.catalog.model import Place
+from carryout.db import Tx
+from carryout.entitlements import rules, store
+from carryout.entitlements.model import (
+    Claimed,
+    ClientFacts,
+    CustomerView,
+    GrantFacts,
+    GrantView,
+    MissingGrant,
+    OrderFacts,
+    OrderView,
+    Refusal,
+    Refused,
+    Rule,
+    Terms,
+)
+from carryout.errors import CarryoutError, Kind
+from carryout.identifiers import new_uid
+from carryout.jobs.queue import enqueue
+from carryout.merchants.model import RiskLevel, Store
+from carryout.orders import service as orders
+from carryout.tickets import Ticket
+
+_BATCH: Final = 200
+REACH_ORDERS: Final = "reach_orders"
+APPLY_SETTINGS: Final = "apply_settings"
+
+
+class LinkUnknown(CarryoutError):
+    """This download link does not exist or no longer works. Please open the link in your order again."""
+
+    kind = Kind.NOT_FOUND
+
+
+# ── judging
+
+
+def order_facts(view: OrderView) -> OrderFacts:
+    """What the verdict looks at in this order."""
+    return OrderFacts(
+        standing=view.standing,
+        is_blocked=view.blocked_at is not None,
+        are_links_stopped=view.uninstalled_at is not None and not view.settings.links_after_uninstall,
+        risk_level=RiskLevel(view.risk_rank),
+        fraud_block=view.settings.fraud_block,
+        own=Terms(view.own_downloads, view.own_expires_at, view.own_release_at),
+        address_limit=rules.address_limit(view.own_addresses, view.address_limit),
+    )
+
+
+def grant_facts(view: GrantView) -> GrantFacts:
+    """What the verdict looks at in this grant."""
+    return GrantFacts(
+        used=view.used,
+        base=Terms(view.base_downloads, view.base_expires_at, view.base_release_at),
+        own=Terms(view.own_downloads, view.own_expires_at, view.own_release_at),
+        is_per_unit=view.is_per_unit,
+        is_blocked=view.blocked_at is not None,
+        quantity=view.quantity,
+        remaining=view.remaining,
+        is_asset_ready=view.removed_at is None and (view.is_link or view.completed_at is not None),
+    )
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A grant with the verdict of now and the limit in force (None: no limit)."""
+
+    grant: GrantView
+    refusal: Refusal | None
+    message: str | None
+    limit: int | None
+
+
+def judge(view: CustomerView, now: int) -> list[Judged]:
+    """Every grant of an order as a face without a client judges it."""
+    order = order_facts(view.order)
+    messages = view.order.settings.messages
+    judged = []
+    for grant in view.grants:
+        facts = grant_facts(grant)
+        refusal = rules.verdict(order, facts, None, now)
+        text = None if refusal is None else rules.message(refusal, messages)
+        judged.append(Judged(grant, refusal, text, rules.effective(order, facts).downloads))
+    return judged
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """A grant, its verdict and every rule that was asked."""
+
+    grant: GrantView
+    verdict: str
+    rules: list[Rule]
+
+
+def explain(view: CustomerView, now: int) -> list[Explained]:
+    """The table of rules for every grant of an order."""
+    order = order_facts(view.order)
+    explained = []
+    for grant in view.grants:
+        facts = grant_facts(grant)
+        refusal = rules.verdict(order, facts, None, now)
+        verdict = "allowed" if refusal is None else refusal.value
+        explained.append(Explained(grant, verdict, rules.explain(order, facts, None, now)))
+    return explained
+
+
+# ── reading
+
+
+async def view_by_token(tx: Tx, digest: bytes, domain: str | None) -> CustomerView | None:
+    """The order behind an order-status token's digest, or None."""
+    order = await store.find_by_token(tx, digest, domain)
+    if order is None:
+        return None
+    return CustomerView(order, await store.list_lines(tx, order.id), await store.list_grants(tx, order.id))
+
+
+async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView:
+    """The order by our own key. Errors: `OrderUnknown`."""
+    order = await store.find_order(tx, store_id, order_id)
+    if order is None:
+        raise orders.OrderUnknown(order=order_id)
+    return CustomerView(order, await store.list_lines(tx, order.id), await store.list_grants(tx, order.id))
+
+
+async def find_by_ticket(tx: Tx, ticket: Ticket) -> Claimed:
+    """The grant behind a ticket, as it stands, nothing spent. Errors: `LinkUnknown`."""
+    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
+    order = None if order_id is None else await store.find_order(tx, ticket.store_id, order_id)
+    return Claimed(_live(order, ticket), await _grant(tx, ticket))
+
+
+def judge_claim(found: Claimed, now: int) -> Refused | None:
+    """Why the grant could not be claimed now by a client that nothing is known of, or None."""
+    refusal = rules.verdict(order_facts(found.order), grant_facts(found.grant), None, now)
+    return None if refusal is None else refuse(found.order, refusal)
+
+
+# ── spending
+
+
+async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) -> Claimed | Refused:
+    """Spend one use of the grant behind a ticket, or say why not; a refusal takes no address of the order.
+
+    `addresses` are the digests of the client's address, one for each secret key, the signing one first.
+
+    The order's row is held meanwhile, so that the address limit holds for any number of clients at once; the use itself
+    is spent by one statement that tests the limit again. Errors: `LinkUnknown`.
+    """
+    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
+    order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
+    order = _live(order, ticket)
+    grant = await _grant(tx, ticket)
+    known = [digest for digest in addresses if await store.find_address(tx, order.id, digest) is not None]
+    client = ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, order.id))
+    refusal = rules.verdict(order_facts(order), grant_facts(grant), client, now)
+    if refusal is not None:
+        return refuse(order, refusal)
+    if await store.spend_use(tx, ticket.store_id, grant.id) is None:
+        return refuse(order, Refusal.DOWNLOAD_LIMIT_REACHED)
+    if not known:
+        await store.insert_address(tx, ticket.store_id, order.id, addresses[0], now)
+    return Claimed(order, grant)
+
+
+def _live(order: OrderView | None, ticket: Ticket) -> OrderView:
+    if order is None or order.link_generation != ticket.generation:
+        raise LinkUnknown
+    return order
+
+
+async def _grant(tx: Tx, ticket: Ticket) -> GrantView:
+    grant = await store.find_grant(tx, ticket.store_id, ticket.row_id)
+    if grant is None:
+        raise LinkUnknown
+    return grant
+
+
+def refuse(order: OrderView, refusal: Refusal) -> Refused:
+    """A refusal in the words of the order's store."""
+    return Refused(refusal, rules.message(refusal, order.settings.messages), order)
+
+
+# ── granting
+
+
+async def regrant(tx: Tx, owner: Store, order_id: int, now: int) -> int:
+    """Add the grants that the order should have and has not; how many. It never changes one that exists."""
+    missing = await store.list_missing(tx, owner.id, order_id)
+    if missing:
+        order = await orders.find_by_id(tx, owner.id, order_id)
+        rows = [_new_grant(owner, order_id, order.ordered_at, grant, now) for grant in missing]
+        await store.insert_grants(tx, owner.id, rows)
+    return len(missing)
+
+
+def _new_grant(owner: Store, order_id: int, ordered_at: int, missing: MissingGrant, now: int) -> dict[str, object]:
+    settings = owner.settings
+    own = Terms(missing.downloads, missing.expires_days, missing.release_at)
+    terms = rules.snapshot(own, settings.download_limit, settings.expires_days, ordered_at)
+    return {
+        "uid": new_uid(),
+        "order_id": order_id,
+        "line_id": missing.line_id,
+        "asset_id": missing.asset_id,
+        "base_downloads": terms.downloads,
+        "is_per_unit": settings.limit_per_unit,
+        "base_expires_at": terms.expires_at,
+        "base_release_at": terms.release_at,
+        "created_at": now,
+    }
+
+
+class Attached(msgspec.Struct, frozen=True):
+    """Where an asset stands or stood: Shopify's ids of products and variants, our keys of orders."""
+
+    product_ids: list[int]
+    variant_ids: list[int]
+
+
+async def attach(
+    tx: Tx,
+    owner: Store,
+    asset_id: int,
+    *,
+    skus: Sequence[str] = (),
+    variant_ids: Sequence[str | int] = (),
+    product_ids: Sequence[str | int] = (),
+    reaches_existing: bool = True,
+    now: int,
+) -> Attached:
+    """Attach an asset to variants and products, and let a job grant it to those who already bought them."""
+    applies_from = 0 if reaches_existing else now
+    places = await catalog.attach(
+        tx,
+        owner.id,
+        asset_id,
+        skus=skus,
+        variant_ids=variant_ids,
+        product_ids=product_ids,
+        applies_from=applies_from,
+        now=now,
+    )
+    if reaches_existing and places:
+        key = f"{REACH_ORDERS} {owner.id} {asset_id}"
+        await enqueue(tx, REACH_ORDERS, {"asset_id": asset_id}, store_id=owner.id, run_at=now, dedupe_key=key)
+    return _attached(places)
+
+
+async def detach(
+    tx: Tx,
+    owner: Store,
+    asset_id: int,
+    *,
+    skus: Sequence[str] = (),
+    variant_ids: Sequence[str | int] = (),
+    product_ids: Sequence[str | int] = (),
+    revokes: bool = False,
+    now: int,
+) -> Attached:
+    """Detach an asset; existing grants stay unless they are to be revoked."""
+    places = await catalog.detach(tx, owner.id, asset_id, skus=skus, variant_ids=variant_ids, product_ids=product_ids)
+    if revokes:
+        await store.revoke_detached(tx, owner.id, asset_id, now)
+    return _attached(places)
+
+
+def _attached(places: Sequence[Place]) -> Attached:
+    return Attached(
+        product_ids=sorted({place.product_id for place in places if place.product_id is not None}),
+        variant_ids=sorted({place.variant_id for place in places if place.variant_id is not None}),
+    )
+
+
+async def attach_to_order(tx: Tx, owner: Store, order_id: int, asset_ids: Sequence[int], now: int) -> None:
+    """Attach assets to the order itself, beside what its lines grant; nobody is notified."""
+    for asset_id in asset_ids:
+        await store.insert_order_asset(tx, owner.id, order_id, asset_id, now)
+    await regrant(tx, owner, order_id, now)
+
+
+async def detach_from_order(
+    tx: Tx, owner: Store, order_id: int, asset_ids: Sequence[int], now: int, *, revokes: bool = False
+) -> None:
+    """Detach assets from the order itself; their grants stay unless they are to be revoked."""
+    for asset_id in asset_ids:
+        await store.delete_order_asset(tx, owner.id, order_id, asset_id)
+        if revokes:
+            await store.revoke_of_order(tx, owner.id, order_id, asset_id, now)
+
+
+async def reach_orders(tx: Tx, owner: Store, asset_id: int, after: int, now: int) -> int | None:
+    """Grant an asset to the next batch of orders that bought it; the last order's key, or None at the end."""
+    reached = await store.list_reached(tx, owner.id, asset_id, after, _BATCH)
+    for order_id in reached:
+        await regrant(tx, owner, order_id, now)
+    return reached[-1] if len(reached) == _BATCH else None
+
+
+async def enqueue_settings(tx: Tx, owner: Store, now: int) -> None:
+    """Have a job apply the store's limits to what was granted before (`store set --apply-to-existing`)."""
+    await store.update_address_limits(tx, owner.id, owner.settings.address_limit)
+    await enqueue(tx, APPLY_SETTINGS, {}, store_id=owner.id, run_at=now, dedupe_key=f"{APPLY_SETTINGS} {owner.id}")
+
+
+async def apply_settings(tx: Tx, owner: Store, after: int) -> int | None:
+    """Give the next batch of existing grants the store's limits; the last grant's key, or None at the end."""
+    ids = await store.list_grant_ids(tx, owner.id, after, _BATCH)
+    settings = owner.settings
+    await store.update_snapshots(
+        tx, owner.id, ids, settings.download_limit, settings.expires_days, is_per_unit=settings.limit_per_unit
+    )
+    return ids[-1] if len(ids) == _BATCH else None

@@ -1,0 +1,79 @@
+"""The reply of the customer endpoint, key by key (Fileflare API, `customer-account-orders`)."""
+
+import msgspec
+
+
+class ProductEntry(msgspec.Struct, frozen=True):
+    """What was bought; all but the name is None for a line without a variant."""
+
+    id: str | None
+    name: str
+    variant_name: str | None
+    sku: str | None
+    product_id: int | None
+    variant_id: int | None
+    vendor: str | None
+    tags: list[str] | None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Uses spent and allowed; None is no limit."""
+
+    downloaded: int
+    limit: int | None
+
+
+class AssetData(msgspec.Struct, frozen=True):
+    """The asset and its counted link, which is None where the grant is refused."""
+
+    id: str
+    filename: str
+    size: str
+    is_file: bool
+    is_link: bool
+    url: str | None
+
+
+class RefusalEntry(msgspec.Struct, frozen=True):
+    """Why the link is missing (ours)."""
+
+    code: str
+    message: str
+
+
+class AssetEntry(msgspec.Struct, frozen=True):
+    """One grant."""
+
+    limits: Limits
+    data: AssetData
+    refusal: RefusalEntry | msgspec.UnsetType = msgspec.UNSET
+
+
+class LineEntry(msgspec.Struct, frozen=True):
+    """One order line, also when it grants nothing."""
+
+    product: ProductEntry
+    assets: list[AssetEntry]
+
+
+class PageText(msgspec.Struct, frozen=True):
+    """The page's title and optional text."""
+
+    title: str
+    text: str | None
+
+
+class OrderEntry(msgspec.Struct, frozen=True):
+    """The order; its own assets stand beside those of its lines."""
+
+    order_number: int | None
+    lines: list[LineEntry]
+    assets: list[AssetEntry]
+    text: PageText
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The whole reply; `text` stands here too for clients of the older documentation."""
+
+    order: OrderEntry
+    text: PageText
