@@ -99,7 +99,7 @@ def measure_sqlite(bench: Bench) -> None:
         joined = stack.enter_context(typical.serve(is_joined=True))
         reply = _compare_replies(bench, ours, theirs)
         static = stack.enter_context(servers.nginx(bench.folder, reply))
-        contenders = {
+        contenders: dict[str, Callable[[], load.Round]] = {
             "nginx, static file": partial(load.get, static.port, bench.size.seconds, CONNECTIONS, "/reply.json"),
             "Carryout": bench.ask(ours),
             "typical": bench.ask(theirs),

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def program(command: list[str], port: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Running]:
-    """Run a server on the server's core until the block ends; ready when its port takes connections."""
+    """Run a server on the server's core until the block ends; ready when it answers a request."""
     log = folder / f"{Path(command[0]).name}-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -88,8 +88,9 @@ def program(command: list[str], port: int, folder: Path, environment: Mapping[st
             start_new_session=True,
         )
     try:
-        _await_port(port, process, log)
-        yield Running(port, process.pid)
+        running = Running(port, process.pid)
+        _await(lambda: running.get("/"), process, log)
+        yield running
     finally:
         _stop(process)
 
@@ -150,7 +151,7 @@ def postgresql(folder: Path, programs: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _await_port(port, process, log)
+        _await(lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close(), process, log)
         create = [str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
         for name in ("carryout", "typical"):
             _retry([*create, name])
@@ -167,13 +168,14 @@ def _retry(command: list[str]) -> None:
     raise ServerFailed(f"{command[0]} does not succeed")
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(answer: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer()
             return
         time.sleep(0.05)
-    raise ServerFailed(f"{process.args} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+    raise ServerFailed(f"{process.args!r} did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:

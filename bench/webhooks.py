@@ -33,7 +33,7 @@ class Deliveries:
 
     def __init__(self, first: int) -> None:
         template = json.loads(Path(__file__).with_name("order.json").read_text())
-        self._line_item = template["line_item"]
+        self._line_item: dict[str, Any] = template["line_item"]
         self._stock = shop.products()
         self._prefix = _dump(template["order"])[:-1] + b","
         self._signature = hmac.new(shop.WEBHOOK_SECRET.encode(), self._prefix, hashlib.sha256)
