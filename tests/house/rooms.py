@@ -19,7 +19,7 @@ from tests.house.source import (
     parameters,
 )
 
-_PURE: Final = ("downloads/ranges", "downloads/archive", "shopify/translate")
+_PURE: Final = ("downloads/ranges", "downloads/archive", "downloads/disposition", "shopify/translate")
 _IMPURE: Final = frozenset(
     {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess"}
     | {"tempfile", "threading", "time", "uuid"}
