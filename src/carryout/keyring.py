@@ -4,7 +4,6 @@ The first key signs, seals and derives; all of them verify and open. A sealed te
 sealed under, so that a key that is still in use can be named when it is missing.
 """
 
-import hashlib
 import hmac
 import os
 from collections.abc import Iterable
@@ -32,7 +31,7 @@ class SecretKey:
     def __init__(self, secret: str) -> None:
         raw = secret.encode()
         self.key_id = _derive(raw, b"key id")[:KEY_ID_BYTES]
-        self.tickets = hmac.new(_derive(raw, b"tickets"), digestmod=hashlib.sha256)
+        self.tickets = _derive(raw, b"tickets")
         self.digests = _derive(raw, b"digests")
         self.seal = ChaCha20Poly1305(_derive(raw, b"seal"))
         self.order_tokens = _derive(raw, b"order tokens")
@@ -88,9 +87,7 @@ def _derive(secret: bytes, label: bytes) -> bytes:
 
 
 def _mac(key: SecretKey, message: bytes) -> bytes:
-    state = key.tickets.copy()
-    state.update(message)
-    return state.digest()[:MAC_BYTES]
+    return hmac.digest(key.tickets, message, "sha256")[:MAC_BYTES]
 
 
 def _keyed(key: SecretKey, purpose: str, text: str) -> bytes:

@@ -60,9 +60,9 @@ class Compiled:
         compiled = clause.compile(dialect=dialect)  # type: ignore[attr-defined]  # Executable is also a ClauseElement
         self.text: str = str(compiled)
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._literals = {name: value for name, value in compiled.params.items() if value is not None}
+        required = {compiled.bind_names[bound] for bound in compiled.binds.values() if bound.required}
+        self._literals = {name: value for name, value in compiled.params.items() if name not in required}
         self._is_sqlite = dialect is SQLITE
-        self._needed = frozenset(name for name in self._names if name not in self._literals)
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """The parameters in the order of the text. A missing one is a `KeyError`: every statement names what it needs."""
