@@ -50,6 +50,7 @@ __all__ = [
     "note_variants",
     "record_products",
     "remove_asset",
+    "require_skus",
     "set_limits",
 ]
 
@@ -174,6 +175,11 @@ async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
 
 
 # ── attachments
+
+
+async def require_skus(tx: Tx, store_id: int, skus: Sequence[str]) -> None:
+    """Before files are stored for these SKUs. Errors: `SkuUnknown`."""
+    await _places_of_skus(tx, store_id, skus)
 
 
 async def attach(
