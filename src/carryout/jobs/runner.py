@@ -123,7 +123,7 @@ class Worker:
     async def _run_next(self) -> bool:
         now = self._now()
         next_at = await self._database.read(store.find_next_at, self._kinds)
-        if next_at is None or next_at > now:
+        if next_at is None or next_at > now or self._is_stopping:
             return False
         job = await self._database.write(store.claim_job, self._kinds, self._owner, now, self._lease_end(now))
         if job is None:
@@ -205,8 +205,10 @@ def backoff_seconds(attempts: int, luck: float) -> float:
 
 
 async def _seed(tx: Tx, schedule: Mapping[str, int], now: int) -> None:
+    """Queue what repeats, unless it waits, runs or is about to be tried again."""
     for kind in schedule:
-        await _enqueue_periodic(tx, kind, now)
+        if await store.find_open(tx, kind) is None:
+            await _enqueue_periodic(tx, kind, now)
 
 
 async def _enqueue_periodic(tx: Tx, kind: str, run_at: int) -> None:

@@ -73,6 +73,7 @@ _CLAIM = Query(
 _NEXT = Query(
     select(func.min(func.coalesce(_j.lease_until, _j.run_at)).label("at")).where(_WAITS, among(_j.kind, "kinds")), int
 )
+_FIND_OPEN = Query(select(_j.id).where(_WAITS, _j.kind == bindparam("kind")).limit(1), int)
 _RENEW = Query(update(jobs).where(_IS_MINE).values(lease_until=bindparam("lease_until")).returning(_j.id), int)
 _END = Query(
     update(jobs)
@@ -149,6 +150,11 @@ async def claim_job(tx: Tx, kinds: list[str], owner: str, now: int, lease_until:
 async def find_next_at(tx: Tx, kinds: list[str]) -> int | None:
     """When the first waiting job of these kinds is due or the first lease runs out, or None."""
     return await tx.one(_NEXT, kinds=kinds)
+
+
+async def find_open(tx: Tx, kind: str) -> int | None:
+    """A job of this kind that has not ended, or None."""
+    return await tx.one(_FIND_OPEN, kind=kind)
 
 
 async def renew_lease(tx: Tx, claim: Claim, lease_until: int) -> bool:
