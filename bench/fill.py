@@ -129,7 +129,6 @@ def order_row(store_id: int, order: shop.Order) -> Row:
         "triggered_at": ordered_at,
         "standing_rank": 1,
         "person": STORED_PERSON,
-        "needs_refresh": False,
         "created_at": ordered_at,
     }
 
@@ -148,6 +147,7 @@ def line_row(store_id: int, order: shop.Order, line: shop.Line, position: int, l
         "name": line.product.name,
         "quantity": 1,
         "current_quantity": 1,
+        "remaining": 1,
         "updated_at": ordered_at,
         "triggered_at": ordered_at,
         "standing_rank": 1,
