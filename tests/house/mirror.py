@@ -53,8 +53,13 @@ def _subject(source: Source) -> str:
 
 
 def _is_about(subject: str, source: str) -> bool:
-    """Whether a test is about a source. A long test is split: `test_store_races.py` is about `store.py` too."""
-    return subject == source or subject.startswith(f"{source}_")
+    """Whether a test is about a source.
+
+    A long test is split: `test_store_races.py` is about `store.py` too. A package inside a room may be tested as one:
+    `shopify/test_translate.py` is about `shopify/translate/orders.py`.
+    """
+    is_package = "/" in subject and source.startswith(f"{subject}/")
+    return subject == source or subject.startswith(f"{source}_") or is_package
 
 
 RULES: Final = (
