@@ -7,7 +7,7 @@ import msgspec
 
 from carryout.catalog import rules, store
 from carryout.catalog.model import Asset, Attachment, LimitFault, NewAsset, Place, Product, ProductFacts
-from carryout.catalog.rules import display_size as display_size  # the faces show sizes as the catalog does
+from carryout.catalog.rules import display_size  # the faces show sizes as the catalog does
 from carryout.catalog.store import (
     count_assets,
     delete_product,
@@ -40,6 +40,7 @@ __all__ = [
     "count_assets",
     "delete_product",
     "detach",
+    "display_size",
     "find_asset",
     "find_newest_version",
     "find_version",
