@@ -202,7 +202,7 @@ def _read_lines(order: Reader) -> tuple[LineFacts, ...] | None:
 
 def _read_line(line: Reader, line_item_id: int, position: int) -> LineFacts:
     quantity = line.quantity("quantity")
-    if quantity is None and not line.has("quantity"):
+    if line.raw("quantity") is None:
         line.note("quantity", "is missing")
     name = line.text("title") or line.text("name")
     if name is None:
