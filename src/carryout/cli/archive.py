@@ -9,7 +9,7 @@ import re
 import tarfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 import msgspec
 
@@ -17,13 +17,13 @@ from carryout.errors import CarryoutError, Kind
 from carryout.storage import OpenBlob
 
 DATABASE: Final = "carryout.db"
-SECRET: Final = "secret_key"
+SIGNING_KEY: Final = "secret_key"
 REDACTIONS: Final = "redactions.log"
 CHUNK_BYTES: Final = 1 << 20
 _SEAL: Final = "backup.json"
 _FORMAT: Final = 1
 _FILE: Final = re.compile(r"files/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/([0-9a-f]{64})")
-_SMALL: Final = (DATABASE, SECRET, REDACTIONS)
+_SMALL: Final = (DATABASE, SIGNING_KEY, REDACTIONS)
 
 
 class BackupDamaged(CarryoutError):
@@ -41,7 +41,7 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a verified backup holds: the small files, the names of the stored ones, and of those that were lost before."""
+    """What a verified backup holds: the small files, the names of the stored ones, and of those lost before it."""
 
     small: dict[str, bytes]
     blobs: list[str]
@@ -103,16 +103,16 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def refuse(self, reason: str) -> BackupDamaged:
-        """The error that says why this file is no backup."""
-        return BackupDamaged(file=self._path, reason=reason)
+    def refuse(self, reason: str) -> NoReturn:
+        """Say why this file is no backup. Errors: `BackupDamaged`, always."""
+        raise BackupDamaged(file=self._path, reason=reason)
 
     def verify(self, database: Path) -> Contents:
-        """Read everything once and compare all digests; the database is written to `database`. Errors: `BackupDamaged`."""
+        """Read everything once, compare all digests, write the database to `database`. Errors: `BackupDamaged`."""
         try:
             return self._verify(database)
         except (tarfile.TarError, EOFError) as error:
-            raise self.refuse(f"it is not a whole backup ({error})") from None
+            self.refuse(f"it is not a whole backup ({error})")
 
     def blobs(self, wanted: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
         """The wanted files, each to be read before the next is asked for. Errors: `BackupDamaged`."""
@@ -126,7 +126,7 @@ class Reader:
         seal = None
         for name, file in self._all():
             if name in found or seal is not None:
-                raise self.refuse("it holds something twice")
+                self.refuse("it holds something twice")
             if name == _SEAL:
                 seal = self._seal(file)
             elif name == DATABASE:
@@ -138,7 +138,7 @@ class Reader:
             else:
                 found[name] = _digest(file, lambda _: None)
         if seal is None:
-            raise self.refuse("it was not written to its end")
+            self.refuse("it was not written to its end")
         self._compare(seal, found)
         return Contents(small, [name for name in found if name not in _SMALL and name not in seal.lost], seal.lost)
 
@@ -146,18 +146,18 @@ class Reader:
         for name, digest in found.items():
             blob = blob_of(name)
             if digest != (blob[1].hex() if blob else seal.digests.get(name)) and name not in seal.lost:
-                raise self.refuse(f"{name} in it is damaged")
+                self.refuse(f"{name} in it is damaged")
         missing = [name for name in (*seal.digests, DATABASE) if name not in found]
         if missing:
-            raise self.refuse(f"{missing[0]} is missing in it")
+            self.refuse(f"{missing[0]} is missing in it")
 
     def _seal(self, file: IO[bytes]) -> Seal:
         try:
             seal = msgspec.json.decode(file.read(), type=Seal)
         except msgspec.MsgspecError:
-            raise self.refuse("its seal cannot be read") from None
+            self.refuse("its seal cannot be read")
         if seal.format > _FORMAT:
-            raise self.refuse("it was made by a newer version of Carryout")
+            self.refuse("it was made by a newer version of Carryout")
         return seal
 
     def _all(self) -> Iterator[tuple[str, IO[bytes]]]:
@@ -166,7 +166,7 @@ class Reader:
                 is_known = member.name in (*_SMALL, _SEAL) or blob_of(member.name) is not None
                 file = tar.extractfile(member) if is_known and member.isreg() else None
                 if file is None:
-                    raise self.refuse("it holds what no backup holds")
+                    self.refuse("it holds what no backup holds")
                 yield member.name, file
 
 

@@ -32,7 +32,9 @@ class NothingThere(CarryoutError):
     kind = Kind.NOT_FOUND
 
 
-def backup(file: Annotated[Path, Parameter(name="FILE", help="Where to write it.")], /, *, as_json: AsJson = False) -> None:
+def backup(
+    file: Annotated[Path, Parameter(name="FILE", help="Where to write it.")], /, *, as_json: AsJson = False
+) -> None:
     """Copy database, files and generated secret into one file (mode 0600), also while `serve` runs."""
     settings = load_settings()
     require_embedded(settings)
@@ -66,7 +68,7 @@ def _fill(writer: Writer, copy: Path, settings: Settings) -> dict[str, Any]:
     writer.add(archive.DATABASE, copy)
     holds_secret = settings.secret_keys is None and secret.exists()
     if holds_secret:
-        writer.add(archive.SECRET, secret)
+        writer.add(archive.SIGNING_KEY, secret)
     redactions = settings.data_dir / archive.REDACTIONS
     if redactions.exists():
         writer.add(archive.REDACTIONS, redactions)

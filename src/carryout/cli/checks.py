@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from carryout.cli.output import AsJson, print_json, shown
 from carryout.cli.session import Session, load_settings, run
+from carryout.db import Tx
 from carryout.db.migrate import newest
 from carryout.db.seals import list_key_ids
 from carryout.errors import CarryoutError, Kind
@@ -76,12 +77,12 @@ def _check(*, online: bool) -> list[dict[str, Any]]:
         return [_row("settings", ok=False, detail=error.message)]
     rows = [_row("settings", ok=True, detail=f"data folder {settings.data_dir}")]
     try:
-        return rows + run(_run_checks, online)
+        return rows + run(_run_checks, online=online)
     except CarryoutError as error:  # it could not be opened
         return [*rows, _row("database", ok=False, detail=error.message)]
 
 
-async def _run_checks(session: Session, online: bool) -> list[dict[str, Any]]:
+async def _run_checks(session: Session, *, online: bool) -> list[dict[str, Any]]:
     checks: dict[str, Callable[[Session], Awaitable[str]]] = {
         "database": _database,
         "storage": _storage,
@@ -108,7 +109,7 @@ async def _database(session: Session) -> str:
     return f"{session.database.dialect}, schema {newest()}"
 
 
-async def _write_nothing(tx: Any) -> None:
+async def _write_nothing(tx: Tx) -> None:
     """A transaction that may write; that it can be opened and committed is the point."""
     del tx
 

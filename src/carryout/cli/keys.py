@@ -14,7 +14,7 @@ app = App(name="key", help="Keys of the merchant API.")
 
 
 @app.command
-def create(  # noqa: PLR0913  # the command's own options
+def create(  # the command's own options
     *,
     store: StoreName,
     name: str = "key",
@@ -68,9 +68,7 @@ async def _create(
     session: Session, text: str, name: str, dialect: Dialect, scopes: str, expires_at: int | None
 ) -> dict[str, Any]:
     store = await session.find_store(text)
-    made, key = await session.database.write(
-        merchants.create_key, store.id, name, dialect, scopes, expires_at, now()
-    )
+    made, key = await session.database.write(merchants.create_key, store.id, name, dialect, scopes, expires_at, now())
     return {
         "id": made.uid,
         "key": key,

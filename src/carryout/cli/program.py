@@ -1,7 +1,7 @@
 """The program: its commands, and how each of them ends.
 
-Exit codes: 0, 1 (it failed: one plain line on stderr), 2 (it was called wrongly). A command group is imported when it is
-asked for, so that no command waits for what others need.
+Exit codes: 0, 1 (it failed: one plain line on stderr), 2 (it was called wrongly). A command group is imported when it
+is asked for, so that no command waits for what others need.
 """
 
 import os

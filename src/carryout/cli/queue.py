@@ -1,5 +1,6 @@
 """`carryout jobs …`."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -26,7 +27,7 @@ def list_(*, finished: bool = False, limit: int = 100, as_json: AsJson = False) 
     limit
         At most so many.
     """
-    _print(run(_list, finished, limit), as_json=as_json)
+    _print(run(_list, limit, finished=finished), as_json=as_json)
 
 
 @app.command
@@ -41,13 +42,10 @@ def cancel(job_id: JobId, /, *, as_json: AsJson = False) -> None:
     _print([run(_cancel, job_id)], as_json=as_json)
 
 
-async def _list(session: Session, finished: bool, limit: int) -> list[dict[str, Any]]:
+async def _list(session: Session, limit: int, *, finished: bool) -> list[dict[str, Any]]:
     moment = now()
-    return [_document(job, moment) for job in await session.database.read(_listed, limit, finished)]
-
-
-async def _listed(tx: Any, limit: int, finished: bool) -> list[JobView]:
-    return await queue.list_jobs(tx, limit, with_finished=finished)
+    listing = partial(queue.list_jobs, limit=limit, with_finished=finished)
+    return [_document(job, moment) for job in await session.database.read(listing)]
 
 
 async def _retry(session: Session, job_id: int) -> dict[str, Any]:

@@ -14,11 +14,14 @@ from carryout.cli.archive import Contents, Reader
 from carryout.cli.backups import require_embedded, sync_folder
 from carryout.cli.output import AsJson, print_json, say
 from carryout.cli.session import load_settings
-from carryout.db import copies, sqlite_path
+from carryout.clock import now
+from carryout.db import copies, open_database, sqlite_path
 from carryout.db.lock import hold_lock
 from carryout.db.migrate import SchemaNewer, current, newest, upgrade
 from carryout.errors import CarryoutError, Kind
-from carryout.settings import Settings, secret_file
+from carryout.keyring import Keyring
+from carryout.settings import Settings, secret_file, secret_keys
+from carryout.shopify.intake import reapply
 from carryout.storage import BlobMissing, Storage, open_storage
 
 
@@ -37,7 +40,7 @@ class SecretThere(CarryoutError):
 def restore(
     file: Annotated[Path, Parameter(name="FILE", help="What `backup` wrote.")], /, *, as_json: AsJson = False
 ) -> None:
-    """Put an installation back, into a data folder that has no database. Nothing is changed unless all of it is sound."""
+    """Put an installation back where there is no database. Nothing is changed unless all of it is sound."""
     settings = load_settings()
     require_embedded(settings)
     if not file.is_file():
@@ -64,59 +67,76 @@ def _restore(settings: Settings, reader: Reader) -> dict[str, Any]:
         _examine(reader, staged, contents)
         _require_secret(settings, contents)
         upgrade(f"sqlite:///{staged}")
-        _redact_again(settings, staged, contents)
+        log = _merged(contents.small.get(archive.REDACTIONS, b""), settings.data_dir / archive.REDACTIONS)
+        if log:
+            _write(Path(folder) / archive.REDACTIONS, log)
+            asyncio.run(_redact_again(_keyring(settings, contents), staged, Path(folder)))
         copies.settle(staged)
-        _put_in_place(settings, reader, contents, staged, target)
-    return {"files": len(contents.blobs), "lost": contents.lost}
+        files = _put_in_place(settings, reader, contents, staged, target)
+    return {"files": files, "lost": contents.lost}
 
 
 def _examine(reader: Reader, staged: Path, contents: Contents) -> None:
     if damage := copies.find_damage(staged):
-        raise reader.refuse(f"its database is damaged ({damage})")
+        reader.refuse(f"its database is damaged ({damage})")
     if (found := current(f"sqlite:///{staged}")) > newest():
         raise SchemaNewer(found=found)
     known = {*contents.blobs, *contents.lost}
     for blob in copies.list_blobs(staged):
         if archive.blob_name(*blob) not in known:
-            raise reader.refuse(f"{archive.blob_name(*blob)} is missing in it")
+            reader.refuse(f"{archive.blob_name(*blob)} is missing in it")
 
 
 def _require_secret(settings: Settings, contents: Contents) -> None:
     path = secret_file(settings)
-    secret = contents.small.get(archive.SECRET)
+    secret = contents.small.get(archive.SIGNING_KEY)
     if secret is not None and path.exists() and path.read_bytes().strip() != secret.strip():
         raise SecretThere(path=path)
 
 
-def _redact_again(settings: Settings, staged: Path, contents: Contents) -> None:
-    """Who was forgotten since the backup stays forgotten: from its own log, and from the one that lies here."""
+def _keyring(settings: Settings, contents: Contents) -> Keyring:
+    """The keys that will be in force: the configured ones, else the backup's own, else the one that lies here."""
+    copied = contents.small.get(archive.SIGNING_KEY)
+    if settings.secret_keys is None and copied is not None:
+        return Keyring([copied.decode().strip()])
+    return Keyring(secret_keys(settings))
 
 
-def _put_in_place(settings: Settings, reader: Reader, contents: Contents, staged: Path, target: Path) -> None:
-    """The files first, the database last: until it is there, nothing refers to them."""
-    asyncio.run(_store_blobs(open_storage(settings.storage_url), reader, contents))
-    secret = contents.small.get(archive.SECRET)
+async def _redact_again(keyring: Keyring, staged: Path, folder: Path) -> None:
+    """Who was forgotten since the backup stays forgotten; `folder` holds the log."""
+    database = open_database(f"sqlite:///{staged}")
+    try:
+        await reapply(database, keyring, folder, 0, now())
+    finally:
+        await database.close()
+
+
+def _put_in_place(settings: Settings, reader: Reader, contents: Contents, staged: Path, target: Path) -> int:
+    """The files first, the database last: until it is there, nothing refers to them. How many files."""
+    needed = {archive.blob_name(*blob) for blob in copies.list_blobs(staged)}.intersection(contents.blobs)
+    asyncio.run(_store_blobs(open_storage(settings.storage_url), reader, needed))
+    secret = contents.small.get(archive.SIGNING_KEY)
     if secret is not None and not secret_file(settings).exists():
         _write(secret_file(settings), secret)
-    log = _merged(contents.small.get(archive.REDACTIONS, b""), settings.data_dir / archive.REDACTIONS)
-    if log:
-        _write(settings.data_dir / archive.REDACTIONS, log)
+    if (log := staged.with_name(archive.REDACTIONS)).exists():
+        _write(settings.data_dir / archive.REDACTIONS, log.read_bytes())
     sync_folder(settings.data_dir)
     staged.replace(target)
     sync_folder(target.parent)
+    return len(needed)
 
 
-async def _store_blobs(storage: Storage, reader: Reader, contents: Contents) -> None:
+async def _store_blobs(storage: Storage, reader: Reader, needed: set[str]) -> None:
     new: list[tuple[str, bytes]] = []
     try:
-        for name, file in reader.blobs(frozenset(contents.blobs)):
+        for name, file in reader.blobs(needed):
             store_uid, sha256 = archive.blob_of(name) or ("", b"")
             if not _is_stored(storage, store_uid, sha256):
                 new.append((store_uid, sha256))
             blob = await storage.put(store_uid, _chunks(file))
             if blob.sha256 != sha256:
                 await storage.delete(store_uid, blob.sha256)
-                raise reader.refuse("it changed while it was read")
+                reader.refuse("it changed while it was read")
     except BaseException:
         for store_uid, sha256 in new:
             await storage.delete(store_uid, sha256)

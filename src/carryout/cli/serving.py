@@ -1,11 +1,16 @@
 """`carryout serve` and `carryout worker`."""
 
+import asyncio
+import signal
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from carryout.app import House, make_worker
+from carryout.cli import logs
 from carryout.cli import serve as server
-from carryout.cli.session import load_settings
+from carryout.cli.output import say
+from carryout.cli.session import Session, load_settings, run
 from carryout.db import is_embedded
 from carryout.db.migrate import check, upgrade
 from carryout.settings import Settings, secret_keys
@@ -20,13 +25,22 @@ def serve(
 ) -> None:
     """Serve HTTP, and run jobs in the background; an embedded database is migrated first."""
     settings = load_settings()
-    server.serve(
-        settings, host=host, port=port, workers=workers, run_jobs=jobs, prepare=lambda: _prepare(settings)
-    )
+    server.serve(settings, host=host, port=port, workers=workers, run_jobs=jobs, prepare=lambda: _prepare(settings))
 
 
 def worker() -> None:
     """Run background jobs until SIGTERM, which lets the running ones finish."""
+    run(_work)
+
+
+async def _work(session: Session) -> None:
+    logs.configure(session.settings.log_format, session.settings.log_level)
+    working = make_worker(House(session.settings, session.keyring, session.database, session.storage))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, working.stop)
+    say("Carryout is running jobs")
+    await working.run()
 
 
 def _prepare(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """What a command works with: settings, keys, database and storage, opened for it and closed behind it."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,18 +51,19 @@ def load_settings() -> Settings:
     """The settings of the environment and the working folder. Errors: `SettingWrong`."""
     settings = load(os.environ, Path.cwd())
     logs.configure(settings.log_format, "debug" if settings.log_level == "debug" else "warning")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # looking at the schema is no news
     return settings
 
 
-def run(work: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """Run `work(session, *args)` on the configured installation.
+def run(work: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+    """Run `work(session, *args, **options)` on the configured installation.
 
     An embedded database that does not exist yet is made; one of another version is refused.
     """
     settings = load_settings()
     keyring = Keyring(secret_keys(settings))
     prepare(settings)
-    return asyncio.run(_run(settings, keyring, work, args))
+    return asyncio.run(_run(settings, keyring, lambda session: work(session, *args, **options)))
 
 
 def prepare(settings: Settings) -> None:
@@ -75,9 +77,9 @@ def prepare(settings: Settings) -> None:
         check(settings.database_url)
 
 
-async def _run(settings: Settings, keyring: Keyring, work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+async def _run(settings: Settings, keyring: Keyring, work: Callable[[Session], Awaitable[T]]) -> T:
     database = open_database(settings.database_url)
     try:
-        return await work(Session(settings, keyring, database, open_storage(settings.storage_url)), *args)
+        return await work(Session(settings, keyring, database, open_storage(settings.storage_url)))
     finally:
         await database.close()

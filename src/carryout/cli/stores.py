@@ -63,7 +63,7 @@ def set_(store: StorePosition, /, *words: str, apply_to_existing: bool = False, 
     apply_to_existing
         Also for orders that exist.
     """
-    _show(run(_set, store, pairs(words), apply_to_existing), as_json=as_json)
+    _show(run(_set, store, pairs(words), apply_to_existing=apply_to_existing), as_json=as_json)
 
 
 async def _create(session: Session, name: str, domain: str, secret: str | None, plan: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ async def _read(session: Session, text: str) -> dict[str, Any]:
     return _document(store, None if signed is None else signed.secrets[0].decode())
 
 
-async def _set(session: Session, text: str, words: list[tuple[str, str]], apply_to_existing: bool) -> dict[str, Any]:
+async def _set(session: Session, text: str, words: list[tuple[str, str]], *, apply_to_existing: bool) -> dict[str, Any]:
     from carryout.entitlements import service as entitlements  # noqa: PLC0415  # the other commands do without
 
     store = await session.find_store(text)
@@ -91,7 +91,10 @@ async def _set(session: Session, text: str, words: list[tuple[str, str]], apply_
         merchants.set_values, store.id, words, session.keyring, session.settings.plans, now()
     )
     if apply_to_existing:
-        await session.database.write(entitlements.apply_to_existing, changed)
+        await session.database.write(entitlements.enqueue_settings, changed, now())
+        after: int | None = 0
+        while after is not None:  # the job does the same, should this be cut short
+            after = await session.database.write(entitlements.apply_settings, changed, after)
     return await _read(session, changed.uid)
 
 

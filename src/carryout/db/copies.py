@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from carryout.db.sqlite import BUSY_SECONDS, translated
+from carryout.db.sqlite_connection import BUSY_SECONDS, translated
 
 
 def copy(source: Path, target: Path) -> None:
@@ -39,7 +39,8 @@ def list_blobs(path: Path) -> list[tuple[str, bytes]]:
     """The files that a copy refers to: the store's public id and the SHA-256 of each."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(
-            "SELECT DISTINCT stores.uid, versions.sha256 FROM versions JOIN stores ON stores.id = versions.store_id ORDER BY 1, 2"
+            "SELECT DISTINCT stores.uid, versions.sha256 FROM versions"
+            " JOIN stores ON stores.id = versions.store_id ORDER BY 1, 2"
         ).fetchall()
 
 
