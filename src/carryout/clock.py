@@ -12,6 +12,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def now() -> int:
@@ -20,8 +22,12 @@ def now() -> int:
 
 
 def iso(at: int) -> str:
-    """A time as ISO 8601 with a Z: `2026-11-24T16:12:50Z`; fractions of a second are left out."""
-    return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time as ISO 8601 with a Z: `2026-11-24T16:12:50Z`; fractions of a second are left out.
+
+    Beyond the years 1 to 9999, which ISO 8601 cannot write, it is their first or last second.
+    """
+    moment = _EPOCH + timedelta(microseconds=min(max(at, _FIRST), _LAST))
+    return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse_iso(text: str) -> int | None:

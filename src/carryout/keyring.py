@@ -20,7 +20,7 @@ _NONCE_BYTES: Final = 12
 
 
 class SealBroken(CarryoutError):
-    """A sealed text cannot be opened: its secret key (id {key_id}) is not among CARRYOUT_SECRET_KEY."""
+    """A sealed text cannot be opened: its secret key (id {key_id}) is not among CARRYOUT_SECRET_KEY, or it was changed."""
 
     kind = Kind.MISCONFIGURED
 
@@ -70,7 +70,7 @@ class Keyring:
         """The plain bytes of `seal`; raises `SealBroken` when no configured key opens it."""
         key = self._by_id.get(bytes(sealed[:KEY_ID_BYTES]))
         nonce_end = KEY_ID_BYTES + _NONCE_BYTES
-        if key is None:
+        if key is None or len(sealed) < nonce_end:
             raise SealBroken(key_id=bytes(sealed[:KEY_ID_BYTES]).hex())
         try:
             return key.seal.decrypt(bytes(sealed[KEY_ID_BYTES:nonce_end]), bytes(sealed[nonce_end:]), context.encode())

@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -108,7 +108,13 @@ def secret_keys(settings: Settings) -> tuple[str, ...]:
     path = settings.data_dir / _SECRET_FILE
     if not path.exists():
         _make_secret(path)
-    return _secret_keys(path.read_text().strip()) or _wrong("secret_key", f"the file {path} is empty; restore it from a backup")
+    try:
+        keys = _split_secrets(path.read_text())
+    except (OSError, ValueError):
+        keys = None
+    if keys is None:
+        _wrong("secret_key", f"the file {path} must hold a secret that can be read; restore it from a backup")
+    return keys
 
 
 def secret_file(settings: Settings) -> Path:
@@ -162,7 +168,7 @@ def _texts(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[
     return found
 
 
-def _wrong(name: str, must: str) -> Any:
+def _wrong(name: str, must: str) -> NoReturn:
     raise SettingWrong(name=_PREFIX + name.upper(), must=must)
 
 
@@ -173,7 +179,7 @@ def _database_url(value: str | None, data_dir: Path, folder: Path) -> str:
         return f"sqlite:///{folder / value.removeprefix('sqlite:///').replace('{data_dir}', str(data_dir))}"
     if re.match(r"postgres(ql)?://", value):
         return _parsed("database_url", value)
-    return str(_wrong("database_url", "must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"))
+    _wrong("database_url", "must be sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME")
 
 
 def _parsed(name: str, url: str) -> str:
@@ -189,14 +195,20 @@ def _storage_url(value: str | None, data_dir: Path, folder: Path) -> str:
         return f"file://{data_dir / 'files'}"
     if value.startswith("file://") and len(value) > len("file://"):
         return f"file://{folder / value.removeprefix('file://').replace('{data_dir}', str(data_dir))}"
-    return str(_wrong("storage_url", "must be file://PATH"))
+    _wrong("storage_url", "must be file://PATH")
 
 
 def _base_url(value: str | None) -> str | None:
     if value is None:
         return None
     parts = urlsplit(_parsed("base_url", value))
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
         _wrong("base_url", "must be the http or https address that buyers see, such as https://downloads.example.com")
     return value.rstrip("/")
 
@@ -204,18 +216,24 @@ def _base_url(value: str | None) -> str | None:
 def _secret_keys(value: str | None) -> tuple[str, ...] | None:
     if value is None:
         return None
-    keys = tuple(key.strip() for key in value.split(",") if key.strip())
-    if not keys or any(len(key) < _MIN_SECRET for key in keys):
+    keys = _split_secrets(value)
+    if keys is None:
         _wrong("secret_key", f"must be one or more secrets of at least {_MIN_SECRET} characters, comma separated")
     return keys
 
 
+def _split_secrets(text: str) -> tuple[str, ...] | None:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    return keys if keys and all(len(key) >= _MIN_SECRET for key in keys) else None
+
+
 def _networks(name: str, value: str | None) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in (value or "").split(",") if part.strip())
+        return tuple(
+            ipaddress.ip_network(part.strip(), strict=False) for part in (value or "").split(",") if part.strip()
+        )
     except ValueError as error:
         _wrong(name, f"must be addresses or networks, comma separated, such as 10.0.0.0/8 ({error})")
-        raise
 
 
 def _count(name: str, value: str | None, default: int) -> int:

@@ -15,7 +15,10 @@ _SQLITE: Final = "sqlite:///"
 class Database(Protocol):
     """Transactions on either database (see the drivers for what each promises)."""
 
-    seconds: float
+    @property
+    def seconds(self) -> float:
+        """How long its work took so far."""
+        ...
 
     @property
     def dialect(self) -> str:

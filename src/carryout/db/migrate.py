@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from alembic import command
@@ -12,12 +13,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from carryout.db.database import is_embedded, sqlite_path
-from carryout.db.sqlite import BUSY_SECONDS
+from carryout.db.sqlite_connection import BUSY_SECONDS
 from carryout.errors import CarryoutError, Kind
 
 _LOCK = 0x636172727974  # any number that only we use
@@ -79,13 +80,14 @@ def current(url: str) -> int:
 
 
 def _reason(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+    words = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
+    return words or type(error).__name__
 
 
 def _current_embedded(url: str) -> int:
     if not sqlite_path(url).exists():
         return 0
-    engine = create_engine(url)
+    engine = _embedded_engine(url)
     try:
         with engine.connect() as connection:
             return _revision(connection)
@@ -94,12 +96,26 @@ def _current_embedded(url: str) -> int:
 
 
 async def _current_server(url: str) -> int:
-    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    engine = _server_engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_revision)
     finally:
         await engine.dispose()
+
+
+def _embedded_engine(url: str) -> Engine:
+    # The path is not a part of an address here: it may hold any character.
+    path = URL.create("sqlite", database=str(sqlite_path(url)))
+    return create_engine(path, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+
+
+def _server_engine(url: str) -> AsyncEngine:
+    # The driver reads the address itself, as it does for the pool: SQLAlchemy knows fewer options (`sslmode`).
+    async def connect() -> Any:
+        return await asyncpg.connect(url, timeout=BUSY_SECONDS)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
 
 
 def _revision(connection: Connection) -> int:
@@ -132,7 +148,7 @@ def _run(url: str) -> None:
 def _run_embedded(url: str) -> None:
     path = sqlite_path(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    engine = _embedded_engine(url)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -149,7 +165,7 @@ def _run_embedded(url: str) -> None:
 
 
 async def _run_server(url: str) -> None:
-    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    engine = _server_engine(url)
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

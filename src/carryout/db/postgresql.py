@@ -7,8 +7,8 @@ safe to repeat. `read` is one snapshot (REPEATABLE READ, READ ONLY).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -21,6 +21,8 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 15
 _CONNECTIONS: Final = 16
 _ATTEMPTS: Final = 8
+_SCRUB_SECONDS: Final = 600
+_PROBE_SECONDS: Final = 2
 _CHANNEL: Final = "carryout"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _LOCK_BESIDE: Final = (
@@ -33,8 +35,16 @@ _LOST = (
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
+_FULL = (asyncpg.DiskFullError, asyncpg.InsufficientResourcesError, asyncpg.PostgresIOError)
 _BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.TooManyConnectionsError, TimeoutError)
+
+
+class CommitRefused(RuntimeError):
+    """A transaction went on after a failed statement, so PostgreSQL undid it at its commit."""
 
 
 class PostgresqlTx:
@@ -125,15 +135,16 @@ class PostgresqlDatabase:
 
     async def scrub(self, tables: Iterable[str]) -> None:
         """Rewrite these tables without their dead rows (`VACUUM FULL`), so that nothing overwritten is left in them."""
-        pool = await self._opened()
-        async with pool.acquire() as connection:
-            for table in tables:
-                await connection.execute(f'VACUUM (FULL) "{table}"', timeout=600)
+        with _translated():
+            pool = await self._opened()
+            async with pool.acquire(timeout=BUSY_SECONDS) as connection:
+                for table in tables:
+                    await connection.execute(f'VACUUM (FULL) "{table}"', timeout=_SCRUB_SECONDS)
 
     async def is_answering(self) -> bool:
         """Whether a trivial read works within two seconds."""
         with suppress(*_LOST, *_BUSY, asyncpg.PostgresError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(_PROBE_SECONDS):
                 pool = await self._opened()
                 await pool.fetchval("SELECT 1 FROM stores LIMIT 1")
             return True
@@ -147,7 +158,8 @@ class PostgresqlDatabase:
     async def _opened(self) -> Any:
         if self._pool is not None:
             return self._pool
-        async with self._opening:
+        # One deadline for all who wait: an address where nobody answers must not be tried by one after the other.
+        async with asyncio.timeout(BUSY_SECONDS), self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url,
@@ -162,37 +174,48 @@ class PostgresqlDatabase:
     async def _attempt(self, mode: "_Mode", work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
         started = time.perf_counter()
         try:
-            pool = await self._opened()
-            async with pool.acquire(timeout=BUSY_SECONDS) as connection:
-                return await self._run(connection, mode, work, args)
-        except (asyncpg.DiskFullError, asyncpg.InsufficientResourcesError, asyncpg.PostgresIOError) as error:
-            raise DatabaseFull from error
-        except _BUSY as error:
-            raise DatabaseBusy from error
-        except _LOST as error:
-            raise DatabaseUnavailable from error
+            with _translated():
+                pool = await self._opened()
+                async with pool.acquire(timeout=BUSY_SECONDS) as connection:
+                    return await self._run(connection, mode, work, args)
         finally:
             self.seconds += time.perf_counter() - started
 
     async def _run(self, connection: Any, mode: "_Mode", work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
         tx = PostgresqlTx(connection)
-        await connection.execute(mode)
         try:
+            await connection.execute(mode)
             result = await work(tx, *args)
             for channel in dict.fromkeys(tx.woken):
                 await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, channel)
-            await connection.execute("COMMIT")
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise CommitRefused(CommitRefused.__doc__)
         except BaseException:
             with suppress(*_LOST):
                 await asyncio.shield(connection.execute("ROLLBACK"))
             raise
-        for channel in tx.woken:
+        for channel in dict.fromkeys(tx.woken):
             self._call_back(channel)
         return result
 
     def _call_back(self, channel: str) -> None:
         for callback in self._listeners.get(channel, ()):
             callback()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors as what a caller should see: full, busy, away; what is our own mistake stays as it is."""
+    try:
+        yield
+    except _BUSY as error:
+        raise DatabaseBusy from error
+    except _FULL as error:
+        raise DatabaseFull from error
+    except _LOST as error:
+        if isinstance(error, ValueError):  # asyncpg's word for a value that does not fit its column
+            raise
+        raise DatabaseUnavailable from error
 
 
 _Mode = str

@@ -17,6 +17,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.types import TypeEngine
 
 from carryout.db.rows import Row, mapper
 
@@ -29,18 +30,24 @@ T = TypeVar("T")
 class among(ColumnElement[bool]):  # noqa: N801 - reads as SQL in the stores, like `and_` and `select`
     """`column IN (the list given as parameter `name`)`: one text a dialect, whatever the length of the list.
 
-    The column holds 64-bit integers, or texts when `text` is set.
+    The column holds 64-bit integers or texts; of other types it is a `TypeError`.
     """
 
     inherit_cache = False
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column = column
-        self.param: BindParameter[Any] = bindparam(name, type_=ARRAY(column.type if _is_text(column) else BigInteger()))
+        self.param: BindParameter[Any] = bindparam(name, type_=ARRAY(_item_type(column)))
 
 
-def _is_text(column: ColumnElement[Any]) -> bool:
-    return column.type.python_type is str
+def _item_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
+    python_type = column.type.python_type
+    if python_type is str:
+        return column.type
+    if python_type is int:
+        return BigInteger()
+    message = f"{column} holds {python_type.__name__}: a list may hold integers or texts"  # JSON has no bytes
+    raise TypeError(message)
 
 
 @compiles(among, "sqlite")
