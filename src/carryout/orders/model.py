@@ -119,6 +119,13 @@ class StoredPerson(msgspec.Struct, frozen=True):
     locale: str | None
 
 
+class UpsertedOrder(msgspec.Struct, frozen=True):
+    """An order after a payload was taken in; a redaction of it is for good."""
+
+    id: int
+    redacted_at: int | None
+
+
 class RecordedOrder(msgspec.Struct, frozen=True):
     """What recording a payload came to."""
 

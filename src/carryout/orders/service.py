@@ -51,16 +51,14 @@ async def record(tx: Tx, owner: Store, facts: OrderFacts, keyring: Keyring, now:
     if await store.find_tombstone(tx, owner.id, facts.shopify_id) is not None:
         return None
     redacted_at = await _find_redaction(tx, owner.id, facts, keyring)
-    if facts.lines is None:
-        await store.update_line_stamps(tx, owner.id, facts.shopify_id, _stamp_values(facts))
     values = _order_values(owner, facts, keyring, redacted_at) | {"created_at": now}
-    order_id, is_newest = await store.upsert_order(tx, owner.id, values)
-    await store.upsert_lines(tx, owner.id, [_line_values(order_id, facts, line) for line in facts.lines or ()])
+    order, is_newest = await store.upsert_order(tx, owner.id, values)
+    await store.upsert_lines(tx, owner.id, [_line_values(order.id, facts, line) for line in facts.lines or ()])
     await catalog.note_variants(tx, owner.id, _variants(facts))
     await store.upsert_refunds(tx, owner.id, [_refund_values(facts.shopify_id, refund) for refund in facts.refunds])
     await store.update_remaining(tx, owner.id, facts.shopify_id)
     await store.update_risk(tx, owner.id, facts.shopify_id)
-    return RecordedOrder(order_id, is_newest, redacted_at is not None)
+    return RecordedOrder(order.id, is_newest, order.redacted_at is not None)
 
 
 async def record_refunds(
@@ -132,7 +130,7 @@ async def redact_subjects(
 
 
 async def find(tx: Tx, store_id: int, text: str) -> Order:
-    """The order that a merchant means: by our UUID, else Shopify's id, else its number (`1050` or `#1050`).
+    """The order that a merchant means: by our UUID, else Shopify's id, else its number or name (`1050`, `#1050-A`).
 
     Errors: `OrderUnknown`, `OrderAmbiguous`.
     """
@@ -142,7 +140,8 @@ async def find(tx: Tx, store_id: int, text: str) -> Order:
     number = _number(text.removeprefix("#"))
     if number is not None and (found := await store.find_by_shopify_id(tx, store_id, number)):
         return found
-    hits = await store.list_by_number(tx, store_id, number, "#" + text.removeprefix("#"))
+    names = [name for name in {text, "#" + text.removeprefix("#")} if _is_storable(name)]
+    hits = await store.list_by_number(tx, store_id, number, names)
     if len(hits) > 1:
         raise OrderAmbiguous(order=text)
     return _known(hits[0] if hits else None, text)
@@ -214,6 +213,11 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,19}", text) and int(text) < _INT64 else None
 
 
+def _is_storable(text: str) -> bool:
+    """Whether a database can hold the text: neither NUL nor half a surrogate pair."""
+    return re.search(r"[\0\ud800-\udfff]", text) is None
+
+
 async def _find_redaction(tx: Tx, store_id: int, facts: OrderFacts, keyring: Keyring) -> int | None:
     """A redaction of the order counts for good, one of the person for what they had bought until then."""
     by_order = [digest.hex() for digest in keyring.digests("order", str(facts.shopify_id))]
@@ -250,6 +254,7 @@ def _order_values(owner: Store, facts: OrderFacts, keyring: Keyring, redacted_at
         "locale": facts.locale,
         "ordered_at": facts.ordered_at,
         **_stamp_values(facts),
+        **_lines_stamp_values(facts),
         **_person_values(Person() if redacted_at else facts.person, keyring),
         "redacted_at": redacted_at,
         "address_limit": owner.settings.address_limit,
@@ -262,6 +267,10 @@ def _stamp_values(facts: OrderFacts) -> dict[str, int]:
         "triggered_at": facts.stamp.triggered_at,
         "standing_rank": facts.stamp.standing_rank,
     }
+
+
+def _lines_stamp_values(facts: OrderFacts) -> dict[str, int]:
+    return {f"lines_{name}": 0 if facts.lines is None else value for name, value in _stamp_values(facts).items()}
 
 
 def _person_values(person: Person, keyring: Keyring) -> dict[str, object]:

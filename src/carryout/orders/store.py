@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, case, cast, delete, func, or_, select, tuple_, update
+from sqlalchemy import BigInteger, BindParameter, bindparam, case, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx, among
 from carryout.db.tables import edits, lines, orders, redactions, refunds, risks, tombstones
-from carryout.orders.model import Line, Order, StoredPerson
+from carryout.orders.model import Line, Order, StoredPerson, UpsertedOrder
 
 # `insert` of the PostgreSQL dialect compiles for both databases: SQLite's own does not compile for asyncpg.
 _o, _l = orders.c, lines.c
 _STAMP: Final = ("updated_at", "triggered_at", "standing_rank")
+# Of the newest payload that spoke of lines: a payload may leave them out, and must not end them by that.
+_LINES_STAMP: Final = tuple(f"lines_{name}" for name in _STAMP)
 
 
-def _stamp(columns: Any) -> Any:
-    return tuple_(*(columns[name] for name in _STAMP))
+def _stamp(columns: Any, names: Sequence[str] = _STAMP) -> Any:
+    return tuple_(*(columns[name] for name in names))
 
 
 def _bound(*names: str) -> dict[str, Any]:
@@ -24,28 +26,47 @@ def _bound(*names: str) -> dict[str, Any]:
 
 
 _ORDER: Final = tuple(_o[name] for name in Order.__struct_fields__)
-_SAID: Final = ("standing", "ordered_at", *_STAMP, "person", "email_digest", "customer_digest")
+_SAID: Final = ("standing", "ordered_at", *_STAMP)
 _KEPT: Final = ("order_number", "name", "token_digest", "locale")
 
+_PERSONAL: Final = ("person", "email_digest", "customer_digest")
+
+
+def _later_lines(new: Any) -> dict[str, Any]:
+    is_later = _stamp(new, _LINES_STAMP) >= _stamp(_o, _LINES_STAMP)
+    return {name: case((is_later, new[name]), else_=_o[name]) for name in _LINES_STAMP}
+
+
 _insert_order = insert(orders).values(
-    **_bound("uid", "store_id", "shopify_id", *_SAID, *_KEPT, "address_limit", "redacted_at", "created_at")
+    **_bound("uid", "store_id", "shopify_id", *_SAID, *_PERSONAL, *_KEPT, *_LINES_STAMP),
+    **_bound("address_limit", "redacted_at", "created_at"),
 )
+_said = _insert_order.excluded
 UPSERT_ORDER: Final = Query(
     _insert_order.on_conflict_do_update(
         index_elements=["store_id", "shopify_id"],
-        set_={name: _insert_order.excluded[name] for name in _SAID}
-        | {name: func.coalesce(_insert_order.excluded[name], _o[name]) for name in _KEPT}
-        | {"redacted_at": func.coalesce(_o.redacted_at, _insert_order.excluded.redacted_at)},
-        where=_stamp(_insert_order.excluded) >= _stamp(_o),
-    ).returning(_o.id),
-    int,
+        set_={name: _said[name] for name in _SAID}
+        | {name: func.coalesce(_said[name], _o[name]) for name in _KEPT}
+        # Who was redacted from an order stays away, also when a later payload knows them by another address.
+        | {name: case((_o.redacted_at.is_(None), _said[name])) for name in _PERSONAL}
+        | {"redacted_at": func.coalesce(_o.redacted_at, _said.redacted_at)}
+        | _later_lines(_said),
+        where=_stamp(_said) >= _stamp(_o),
+    ).returning(_o.id, _o.redacted_at),
+    UpsertedOrder,
 )
+_redacted_at: BindParameter[Any] = bindparam("redacted_at", type_=BigInteger)
 FILL_ORDER: Final = Query(
     update(orders)
     .where(_o.store_id == bindparam("at_store"), _o.shopify_id == bindparam("at_order"))
-    .values(**{name: func.coalesce(_o[name], bindparam(name)) for name in _KEPT})
-    .returning(_o.id),
-    int,
+    .values(
+        **{name: func.coalesce(_o[name], bindparam(name)) for name in _KEPT},
+        **{name: case((_redacted_at.is_(None), _o[name])) for name in _PERSONAL},
+        **_later_lines({name: bindparam(name, type_=BigInteger) for name in _LINES_STAMP}),
+        redacted_at=func.coalesce(_o.redacted_at, _redacted_at),
+    )
+    .returning(_o.id, _o.redacted_at),
+    UpsertedOrder,
 )
 
 _insert_line = insert(lines).values(
@@ -86,11 +107,8 @@ _refunded = (
 _order_id = (
     select(_o.id).where(_o.store_id == bindparam("at_store"), _o.shopify_id == bindparam("at_order")).scalar_subquery()
 )
-_is_named = select(_stamp(_l) >= _stamp(_o)).where(_o.id == _l.order_id).correlate(lines).scalar_subquery()
-TOUCH_LINES: Final = Statement(
-    update(lines)
-    .where(_l.order_id == _order_id, _is_named, _stamp(_l) < tuple_(*(bindparam(f"new_{name}") for name in _STAMP)))
-    .values(**{name: bindparam(f"new_{name}") for name in _STAMP})
+_is_named = (
+    select(_stamp(_l) >= _stamp(_o, _LINES_STAMP)).where(_o.id == _l.order_id).correlate(lines).scalar_subquery()
 )
 _left = _l.quantity - _refunded
 COUNT_REMAINING: Final = Statement(
@@ -98,7 +116,7 @@ COUNT_REMAINING: Final = Statement(
     .where(_l.order_id == _order_id)
     .values(
         remaining=case(
-            (~_is_named, 0),  # the newest payload does not name it: an edit removed it
+            (~_is_named, 0),  # the newest payload that speaks of lines does not name it: an edit removed it
             (_left <= 0, 0),
             (_left < _l.current_quantity, _left),
             else_=_l.current_quantity,
@@ -160,7 +178,7 @@ BY_UID: Final = Query(select(*_ORDER).where(_OURS, _o.uid == bindparam("uid")), 
 BY_SHOPIFY_ID: Final = Query(select(*_ORDER).where(_OURS, _o.shopify_id == bindparam("shopify_id")), Order)
 BY_NUMBER: Final = Query(
     select(*_ORDER)
-    .where(_OURS, or_(_o.order_number == bindparam("number"), _o.name == bindparam("name")))
+    .where(_OURS, or_(_o.order_number == bindparam("number"), among(_o.name, "names")))
     .order_by(_o.id)
     .limit(2),
     Order,
@@ -199,13 +217,19 @@ RAISE_GENERATION: Final = Query(
     int,
 )
 
+_insert_redaction = insert(redactions).values(**_bound("store_id", "subject", "redacted_at"))
 INSERT_REDACTION: Final = Statement(
-    insert(redactions).values(**_bound("store_id", "subject", "redacted_at")).on_conflict_do_nothing()
+    _insert_redaction.on_conflict_do_update(
+        index_elements=["store_id", "subject"],
+        set_={"redacted_at": _insert_redaction.excluded.redacted_at},
+        where=_insert_redaction.excluded.redacted_at > redactions.c.redacted_at,
+    )
 )
 REDACTED_AT: Final = Query(
-    select(func.max(redactions.c.redacted_at)).where(
-        redactions.c.store_id == bindparam("store_id"), among(redactions.c.subject, "subjects")
-    ),
+    select(redactions.c.redacted_at)
+    .where(redactions.c.store_id == bindparam("store_id"), among(redactions.c.subject, "subjects"))
+    .order_by(redactions.c.redacted_at.desc())
+    .limit(1),
     int,
 )
 _IS_REDACTED = or_(
@@ -228,11 +252,11 @@ REDACT: Final = Query(
 PERSON: Final = Query(select(_o.person, _o.locale).where(_OURS, _o.id == bindparam("id")), StoredPerson)
 
 
-async def upsert_order(tx: Tx, store_id: int, values: dict[str, Any]) -> tuple[int, bool]:
-    """Insert the order or bring it up to date; its id, and whether these facts are now the newest."""
+async def upsert_order(tx: Tx, store_id: int, values: dict[str, Any]) -> tuple[UpsertedOrder, bool]:
+    """Insert the order or bring it up to date; what it became, and whether these facts are now the newest."""
     if newest := await tx.one(UPSERT_ORDER, store_id=store_id, **values):
         return newest, True
-    kept = {name: values[name] for name in _KEPT}
+    kept = {name: values[name] for name in (*_KEPT, *_LINES_STAMP, "redacted_at")}
     filled = await tx.one(FILL_ORDER, at_store=store_id, at_order=values["shopify_id"], **kept)
     if filled is None:
         message = "an order that conflicts must exist"
@@ -243,12 +267,6 @@ async def upsert_order(tx: Tx, store_id: int, values: dict[str, Any]) -> tuple[i
 async def upsert_lines(tx: Tx, store_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Insert lines, or bring those up to date that an older payload named."""
     await tx.many(UPSERT_LINE, [{"store_id": store_id, **row} for row in rows])
-
-
-async def update_line_stamps(tx: Tx, store_id: int, shopify_id: int, stamp: dict[str, int]) -> None:
-    """Carry the lines over to newer facts that do not speak of lines; call it before these facts are recorded."""
-    new = {f"new_{name}": value for name, value in stamp.items()}
-    await tx.run(TOUCH_LINES, at_store=store_id, at_order=shopify_id, **new)
 
 
 async def upsert_refunds(tx: Tx, store_id: int, rows: Sequence[dict[str, Any]]) -> None:
@@ -316,9 +334,9 @@ async def find_by_shopify_id(tx: Tx, store_id: int, shopify_id: int) -> Order | 
     return await tx.one(BY_SHOPIFY_ID, store_id=store_id, shopify_id=shopify_id)
 
 
-async def list_by_number(tx: Tx, store_id: int, number: int | None, name: str) -> list[Order]:
-    """At most two orders with this number or name: two mean that it is ambiguous."""
-    return await tx.all(BY_NUMBER, store_id=store_id, number=number, name=name)
+async def list_by_number(tx: Tx, store_id: int, number: int | None, names: Sequence[str]) -> list[Order]:
+    """At most two orders with this number or one of these names: two mean that it is ambiguous."""
+    return await tx.all(BY_NUMBER, store_id=store_id, number=number, names=list(names))
 
 
 async def list_lines(tx: Tx, store_id: int, order_id: int) -> list[Line]:
@@ -353,7 +371,9 @@ async def insert_redactions(tx: Tx, store_id: int, subjects: Sequence[str], now:
 
 async def find_redaction(tx: Tx, store_id: int, subjects: Sequence[str]) -> int | None:
     """When any of these subjects was last redacted, or None."""
-    return await tx.one(REDACTED_AT, store_id=store_id, subjects=list(subjects)) if subjects else None
+    if not subjects:
+        return None
+    return await tx.one(REDACTED_AT, store_id=store_id, subjects=list(subjects))
 
 
 async def update_redacted(

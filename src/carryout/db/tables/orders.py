@@ -21,6 +21,10 @@ orders = Table(
     number("updated_at"),
     number("triggered_at"),
     number("standing_rank"),
+    # The stamp of the newest delivery that spoke of lines: of this or, where the newest left them out, an earlier one.
+    number("lines_updated_at", default=0),
+    number("lines_triggered_at", default=0),
+    number("lines_standing_rank", default=0),
     # What the merchant set on this order; NULL leaves the snapshot of each grant, -1 says "no limit".
     maybe_number("own_downloads"),
     maybe_number("own_addresses"),
@@ -60,7 +64,7 @@ lines = Table(
     number("current_quantity"),
     # Of the quantity, after refunds and edits: written by one statement from the facts beside it (orders.store).
     number("remaining", default=0),
-    # The stamp of the newest payload that named the line; older than the order's: an edit removed it.
+    # The stamp of the newest payload that named the line; older than the order's lines stamp: an edit removed it.
     number("updated_at"),
     number("triggered_at"),
     number("standing_rank"),
