@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from carryout.clock import Clock
 from carryout.db import Database
@@ -66,15 +67,18 @@ class DecidingDoor:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=_NO_STORE)
         if refused := service.judge_claim(found, self.now()):
             return self._refused(request, refused)
-        if request.method == "HEAD":
-            return _described(found)
-        return await self._deliver(request, ticket, found, network)
-
-    async def _deliver(self, request: Request, ticket: Ticket, found: Claimed, network: str) -> Response:
-        """Open first, spend second: what cannot be delivered costs nothing."""
+        # Open first, spend second: what cannot be delivered costs nothing.
         blob = self._open(found)
         if blob is None and not found.grant.is_link:
             return self._refused(request, service.refuse(found.order, Refusal.ASSET_UNAVAILABLE))
+        if request.method == "HEAD":
+            _close(blob)
+            return _described(found)
+        return await self._deliver(request, ticket, found, blob, network)
+
+    async def _deliver(
+        self, request: Request, ticket: Ticket, found: Claimed, blob: OpenBlob | None, network: str
+    ) -> Response:
         digests = self.keyring.digests("address", network)
         try:
             outcome = await self.database.write(service.claim, ticket, digests, self.now())
@@ -87,7 +91,7 @@ class DecidingDoor:
         self.count_verdict("allowed")
         if blob is None:
             return _redirect(outcome.grant)
-        return StreamingResponse(_chunks(blob), headers=_headers(found.grant))
+        return _FileResponse(blob, _headers(found.grant))
 
     def _ticket(self, request: Request, network: str) -> Ticket:
         ticket = self.tickets.read(TicketKind.GRANT, request.path_params["ticket"])
@@ -100,14 +104,32 @@ class DecidingDoor:
         if found.grant.sha256 is None:
             return None
         try:
-            return self.storage.open(found.order.store_uid, found.grant.sha256)
+            blob = self.storage.open(found.order.store_uid, found.grant.sha256)
         except BlobMissing:
             return None
+        if blob.size_bytes == found.grant.size_bytes:
+            return blob
+        blob.close()  # damaged: what we would send is not what was promised
+        return None
 
     def _refused(self, request: Request, refused: Refused) -> Response:
         code = refused.refusal.value
         self.count_verdict(code)
         return refusal_reply(request.scope, STATUS[refused.refusal], refused.message, code)
+
+
+class _FileResponse(StreamingResponse):
+    """Sends the file and lets go of it, also when the client leaves before the first byte."""
+
+    def __init__(self, blob: OpenBlob, headers: dict[str, str]) -> None:
+        super().__init__(_chunks(blob), headers=headers)
+        self._blob = blob
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._blob.close()
 
 
 def _is_prefetch(request: Request) -> bool:
@@ -140,15 +162,12 @@ async def _chunks(blob: OpenBlob) -> AsyncIterator[bytes]:
     """The file in chunks that grow for a reader who keeps up; the caller's back-pressure decides the pace."""
     offset = 0
     length = _FIRST_CHUNK_BYTES
-    try:
-        while offset < blob.size_bytes:
-            chunk = blob.read(offset, length)
-            yield chunk
-            offset += len(chunk)
-            length = min(length * 2, _LAST_CHUNK_BYTES)
-            blob.expect(offset, length)
-    finally:
-        blob.close()
+    while offset < blob.size_bytes:
+        chunk = blob.read(offset, length)
+        yield chunk
+        offset += len(chunk)
+        length = min(length * 2, _LAST_CHUNK_BYTES)
+        blob.expect(offset, length)
 
 
 def _close(blob: OpenBlob | None) -> None:

@@ -261,7 +261,7 @@ MESSAGES: Final[dict[Refusal, str]] = {
     Refusal.NOT_YET_AVAILABLE: "This download is not available yet. Please come back on its release date.",
     Refusal.EXPIRED: "The time to download this has run out. Please contact the shop.",
     Refusal.DOWNLOAD_LIMIT_REACHED: "The download limit has been reached. Please contact the shop.",
-    Refusal.IP_LIMIT_REACHED: "This order was already used from as many networks as it allows. Please contact the shop.",
+    Refusal.IP_LIMIT_REACHED: "This order was already used from as many places as it allows. Please contact the shop.",
     Refusal.ASSET_UNAVAILABLE: "This file is not available at the moment. Please try again later or contact the shop.",
 }
 

@@ -270,7 +270,9 @@ async def detach(
     """Detach an asset; existing grants stay unless they are to be revoked."""
     places = await catalog.detach(tx, owner.id, asset_id, skus=skus, variant_ids=variant_ids, product_ids=product_ids)
     if revokes:
-        await store.revoke_detached(tx, owner.id, asset_id, now)
+        variants = [place.variant_id for place in places if place.variant_id is not None]
+        whole = [place.product_id for place in places if place.variant_id is None and place.product_id is not None]
+        await store.revoke_detached(tx, owner.id, asset_id, variants, whole, now)
     return _attached(places)
 
 

@@ -35,7 +35,7 @@ _JOINED: Final[dict[str, Label[Any]]] = {
     "uninstalled_at": _s.uninstalled_at.label("uninstalled_at"),
 }
 _ORDER: Final = select(
-    *(_JOINED.get(name, _o[name] if name in _o else None) for name in OrderView.__struct_fields__)
+    *(_JOINED[name] if name in _JOINED else _o[name] for name in OrderView.__struct_fields__)
 ).join_from(orders, stores, _o.store_id == _s.id)
 BY_TOKEN: Final = Query(_ORDER.where(_o.token_digest == bindparam("digest")).order_by(_o.id).limit(1), OrderView)
 BY_TOKEN_OF_SHOP: Final = Query(
@@ -80,7 +80,7 @@ _GRANT_COLUMNS: Final[dict[str, Any]] = {
     "completed_at": _v.completed_at,
 }
 _GRANT: Final[Select[Any]] = (
-    select(*(_GRANT_COLUMNS.get(name, _g[name] if name in _g else None) for name in GrantView.__struct_fields__))
+    select(*(_GRANT_COLUMNS[name] if name in _GRANT_COLUMNS else _g[name] for name in GrantView.__struct_fields__))
     .join_from(grants, assets, _a.id == _g.asset_id)
     .join(lines, _l.id == _g.line_id, isouter=True)
     .join(versions, _v.id == _a.version_id, isouter=True)
@@ -226,6 +226,12 @@ _still_attached = (
     .correlate(grants)
     .exists()
 )
+_is_detached = (
+    select(1)
+    .where(_l.id == _g.line_id, or_(among(_l.variant_id, "variant_ids"), among(_l.product_id, "product_ids")))
+    .correlate(grants)
+    .exists()
+)
 REVOKE_DETACHED: Final = Statement(
     update(grants)
     .where(
@@ -233,6 +239,7 @@ REVOKE_DETACHED: Final = Statement(
         _g.asset_id == bindparam("asset_id"),
         _g.line_id.is_not(None),
         _g.revoked_at.is_(None),
+        _is_detached,
         ~_still_attached,
     )
     .values(revoked_at=bindparam("now"))
@@ -379,9 +386,18 @@ async def revoke_of_order(tx: Tx, store_id: int, order_id: int, asset_id: int, n
     await tx.run(REVOKE_OF_ORDER, store_id=store_id, order_id=order_id, asset_id=asset_id, now=now)
 
 
-async def revoke_detached(tx: Tx, store_id: int, asset_id: int, now: int) -> int:
-    """Take away the grants of an asset whose lines it is no longer attached to."""
-    return await tx.run(REVOKE_DETACHED, store_id=store_id, asset_id=asset_id, now=now)
+async def revoke_detached(
+    tx: Tx, store_id: int, asset_id: int, variant_ids: Sequence[int], product_ids: Sequence[int], now: int
+) -> int:
+    """Take away an asset's grants of lines with these variants or products, where it is no longer attached."""
+    return await tx.run(
+        REVOKE_DETACHED,
+        store_id=store_id,
+        asset_id=asset_id,
+        variant_ids=list(variant_ids),
+        product_ids=list(product_ids),
+        now=now,
+    )
 
 
 async def list_reached(tx: Tx, store_id: int, asset_id: int, after: int, limit: int) -> list[int]:

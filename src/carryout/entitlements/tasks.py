@@ -31,9 +31,9 @@ class EntitlementTasks:
 
 async def _reach(tx: Tx, store_id: int, asset_id: int, after: int, now: int) -> int | None:
     owner = await merchants.find_by_id(tx, store_id)
-    return await service.reach_orders(tx, owner, asset_id, after, now)
+    return None if owner is None else await service.reach_orders(tx, owner, asset_id, after, now)
 
 
 async def _apply(tx: Tx, store_id: int, after: int) -> int | None:
     owner = await merchants.find_by_id(tx, store_id)
-    return await service.apply_settings(tx, owner, after)
+    return None if owner is None else await service.apply_settings(tx, owner, after)

@@ -97,8 +97,6 @@ class CustomerDoor:
             await _send(send, 204, _PREFLIGHT, b"")
             return
         try:
-            if scope["method"] not in ("GET", "HEAD"):
-                raise HTTPException(405, headers={"Allow": _ALLOW})
             body = await self._find(scope)
         except CarryoutError as error:
             await self._refuse(scope, receive, send, problem(scope, error))
@@ -109,6 +107,8 @@ class CustomerDoor:
             await _send(send, 200, headers, b"" if scope["method"] == "HEAD" else body)
 
     async def _find(self, scope: Mapping[str, Any]) -> bytes:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": _ALLOW})
         token, domain = _parameters(scope["query_string"])
         view = await self.database.read(entitlements.view_by_token, token_digest(token), domain)
         if view is None:
