@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.routing import Route, Router
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carryout import __version__
@@ -25,7 +25,7 @@ from carryout.settings import Settings, secret_keys
 from carryout.shopify import service as shopify
 from carryout.shopify import tasks as shopify_tasks
 from carryout.shopify.intake import Intake
-from carryout.shopify.webhooks import WebhookDoor
+from carryout.shopify.webhooks import BODY_LIMIT_BYTES, WebhookDoor
 from carryout.storage import Storage, open_storage
 from carryout.storefront.api import PATH as CUSTOMER_PATH
 from carryout.storefront.api import CustomerDoor
@@ -36,6 +36,7 @@ from carryout.web.edge import Edge
 from carryout.web.guessing import GuessLimit
 from carryout.web.health import HealthDoor
 from carryout.web.metrics import Metrics, MetricsDoor
+from carryout.web.routes import NO_BODY, DeclaredRoute, Head, RateLimit, Who, route
 
 PRUNE_JOBS: Final = "prune_jobs"
 _DAY_SECONDS: Final = 24 * 3600
@@ -103,32 +104,56 @@ def build(
     """The application of one server process, with its lifespan."""
     house = open_house(settings, keyring)
     metrics = Metrics(metrics_dir)
-    guesses = GuessLimit(settings.guess_limit)
-    customer = CustomerDoor(
-        house.database,
-        Links(Tickets(keyring), base_url),
-        house.now,
-        frozenset(name for name, plan in settings.plans.items() if plan.customer_account_links),
-        guesses,
-        settings.trusted_proxies,
-    )
+    # Asked most, and answered before the router.
+    customer, *others = routes(house, base_url, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         async with _living(house, metrics, run_jobs=run_jobs):
             yield
 
-    router = Router(_routes(house, metrics, guesses), redirect_slashes=False, lifespan=lifespan)
+    router = Router(others, redirect_slashes=False, lifespan=lifespan)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         is_customer = scope["type"] == "http" and scope["path"] == CUSTOMER_PATH
-        await (customer if is_customer else router)(scope, receive, send)
+        await (customer.app if is_customer else router)(scope, receive, send)
 
     return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level))
 
 
-def _routes(house: House, metrics: Metrics, guesses: GuessLimit) -> list[Route]:
-    webhooks = WebhookDoor(
+def routes(house: House, base_url: str, metrics: Metrics) -> list[DeclaredRoute]:
+    """Every route there is, the customer endpoint first; what is not here is a 404."""
+    guesses = GuessLimit(house.settings.guess_limit)
+    return [
+        _customer_route(house, base_url, guesses),
+        _webhook_route(house, metrics),
+        _download_route(house, metrics, guesses),
+        *_operator_routes(house, metrics),
+    ]
+
+
+def _customer_route(house: House, base_url: str, guesses: GuessLimit) -> DeclaredRoute:
+    door = CustomerDoor(
+        house.database,
+        Links(Tickets(house.keyring), base_url),
+        house.now,
+        frozenset(name for name, plan in house.settings.plans.items() if plan.customer_account_links),
+        guesses,
+        house.settings.trusted_proxies,
+    )
+    return route(
+        CUSTOMER_PATH,
+        door,
+        methods=["GET", "OPTIONS"],
+        who=Who.TOKEN_HOLDER,
+        limit=RateLimit.MISSES,
+        body_limit_bytes=NO_BODY,
+        head=Head.LIKE_GET,
+    )
+
+
+def _webhook_route(house: House, metrics: Metrics) -> DeclaredRoute:
+    door = WebhookDoor(
         house.database,
         house.keyring,
         house.intake,
@@ -136,7 +161,19 @@ def _routes(house: House, metrics: Metrics, guesses: GuessLimit) -> list[Route]:
         house.now,
         metrics.count_webhook,
     )
-    deciding = DecidingDoor(
+    return route(
+        "/webhooks/shopify",
+        door.receive,
+        methods=["POST"],
+        who=Who.SIGNER,
+        limit=RateLimit.NOTHING,
+        body_limit_bytes=BODY_LIMIT_BYTES,
+        head=Head.REFUSED,
+    )
+
+
+def _download_route(house: House, metrics: Metrics, guesses: GuessLimit) -> DeclaredRoute:
+    door = DecidingDoor(
         house.database,
         house.storage,
         Tickets(house.keyring),
@@ -146,17 +183,39 @@ def _routes(house: House, metrics: Metrics, guesses: GuessLimit) -> list[Route]:
         house.settings.trusted_proxies,
         metrics.count_verdict,
     )
+    return route(
+        "/d/{ticket}/{filename}",
+        door.download,
+        methods=["GET"],
+        who=Who.TICKET_HOLDER,
+        limit=RateLimit.MISSES,
+        body_limit_bytes=NO_BODY,
+        head=Head.SPENDS_NOTHING,
+    )
+
+
+def _operator_routes(house: House, metrics: Metrics) -> list[DeclaredRoute]:
     health = HealthDoor(house.database.is_answering, house.storage.is_answering)
     contract = ContractDoor()
     figures = MetricsDoor(metrics, lambda: house.database.read(shopify.count_parked), lambda: house.database.seconds)
+    doors = {
+        "/healthz": health.alive,
+        "/readyz": health.ready,
+        "/metrics": figures.show,
+        "/openapi.json": contract.document,
+        "/docs": contract.page,
+    }
     return [
-        Route("/webhooks/shopify", webhooks.receive, methods=["POST"]),
-        Route("/d/{ticket}/{filename}", deciding.download, methods=["GET"]),
-        Route("/healthz", health.alive, methods=["GET"]),
-        Route("/readyz", health.ready, methods=["GET"]),
-        Route("/metrics", figures.show, methods=["GET"]),
-        Route("/openapi.json", contract.document, methods=["GET"]),
-        Route("/docs", contract.page, methods=["GET"]),
+        route(
+            path,
+            door,
+            methods=["GET"],
+            who=Who.ANYONE,
+            limit=RateLimit.NOTHING,
+            body_limit_bytes=NO_BODY,
+            head=Head.LIKE_GET,
+        )
+        for path, door in doors.items()
     ]
 
 

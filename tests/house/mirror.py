@@ -10,7 +10,7 @@ from tests.house.source import Function, House, Rule, Source
 # Tables are proved by the migrations' test, migrations by db/migrate's; the house rules by this very test.
 _PROVED_ELSEWHERE: Final = ("src/carryout/db/tables/", "src/carryout/db/migrations/", "src/carryout/__main__.py")
 # The whole program at once: kills, races, scenarios. No one source is their subject.
-_OF_THE_WHOLE: Final = ("tests/test_house.py", "tests/whole/", "tests/house/", "tests/world/")
+_OF_THE_WHOLE: Final = ("tests/test_house.py", "tests/whole/", "tests/contract/", "tests/house/", "tests/world/")
 
 
 def _sources_without_test(house: House) -> Iterator[str]:
