@@ -32,7 +32,7 @@ from tests.orders.makers import make_order
 
 POOR: Final = "poor.myshopify.com"
 CONTENT: Final = b"It was a dark and stormy night. " * 64
-# Every order is named for what its first link is answered with; `gone` lost its file.
+# Every order is named for what is wrong with it.
 _STANDINGS: Final = {
     "paid": Standing.PAID,
     "pending": Standing.PENDING,
@@ -47,7 +47,7 @@ _STANDINGS: Final = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a test may ask for. `links` are path and query of download links, `poor` is a token under a plan without."""
+    """What a test may ask for. `links` are paths of download links; `poor` is a token under a plan without any."""
 
     tokens: tuple[str, ...]
     poor: str
@@ -98,13 +98,18 @@ async def _fill(tx: Tx, store: Store, blob: Blob) -> list[str]:
                 await orders.set_terms(tx, store.id, order, {"release_at": NOW + 10_000 * DAY})
             case "spent":
                 await orders.set_terms(tx, store.id, order, {"downloads": 0})
-        view = await entitlements.view_by_id(tx, store.id, order.id)
-        made = Links(Tickets(KEYRING), "http://host")
-        links += [
-            urlsplit(made.grant(store.id, grant.id, order.link_generation, grant.filename)).path
-            for grant in view.grants
-        ]
+        links += await _links(tx, store, order.id, 3 if name == "paid" else 1)
     return links
+
+
+async def _links(tx: Tx, store: Store, order_id: int, count: int) -> list[str]:
+    """The first links of an order."""
+    view = await entitlements.view_by_id(tx, store.id, order_id)
+    links = Links(Tickets(KEYRING), "http://host")
+    return [
+        urlsplit(links.grant(store.id, grant.id, view.order.link_generation, grant.filename)).path
+        for grant in view.grants[:count]
+    ]
 
 
 async def _make_assets(tx: Tx, store: Store, blob: Blob) -> list[Asset]:
