@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from carryout.downloads.ranges import (
     MAX_RANGES,
     Decision,
-    Interval,
     NotModified,
     OneRange,
     PreconditionFailed,
     SeveralRanges,
+    Span,
     Unsatisfiable,
     Whole,
     add_interval,
@@ -335,8 +335,8 @@ def test_any_bytes_in_a_field_get_an_answer(name: str, value: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=40))
-def test_the_union_of_intervals_is_that_of_their_bytes(added: list[Interval]) -> None:
-    intervals: tuple[Interval, ...] = ()
+def test_the_union_of_intervals_is_that_of_their_bytes(added: list[Span]) -> None:
+    intervals: tuple[Span, ...] = ()
     model: set[int] = set()
     for start, end in added:
         intervals = add_interval(intervals, start, end)

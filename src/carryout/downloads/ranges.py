@@ -1,6 +1,6 @@
 """What a request for a file is answered: preconditions and ranges (RFC 9110, sections 13 and 14); and what it covers.
 
-An interval is `(start, end)` in bytes of the file, `end` exclusive.
+An interval (`Span`) is `(start, end)` in bytes of the file, `end` exclusive.
 """
 
 import calendar
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-Interval = tuple[int, int]
+Span = tuple[int, int]
 
 # More is never a reader but an attempt to make a small request costly (RFC 9110, section 14.2 lets us ignore it).
 MAX_RANGES: Final = 16
@@ -53,7 +53,7 @@ class OneRange(msgspec.Struct, frozen=True):
 class SeveralRanges(msgspec.Struct, frozen=True):
     """206 as `multipart/byteranges`: intervals in the order asked for; they may overlap."""
 
-    intervals: tuple[Interval, ...]
+    intervals: tuple[Span, ...]
     size_bytes: int
 
 
@@ -111,7 +111,7 @@ def decide(
     return Whole(size_bytes)
 
 
-def intervals_of(decision: Decision) -> tuple[Interval, ...]:
+def intervals_of(decision: Decision) -> tuple[Span, ...]:
     """The intervals of the file that the answer to a GET carries, in its order."""
     match decision:
         case Whole(size_bytes) if size_bytes:
@@ -154,7 +154,7 @@ def multipart(decision: SeveralRanges, boundary: str, media_type: str) -> Multip
     return Multipart(parts, closing, length_bytes, f"multipart/byteranges; boundary={boundary}")
 
 
-def add_interval(intervals: tuple[Interval, ...], start: int, end: int) -> tuple[Interval, ...]:
+def add_interval(intervals: tuple[Span, ...], start: int, end: int) -> tuple[Span, ...]:
     """The union of sorted, disjoint intervals with one more; neighbours are merged."""
     if start >= end:
         return intervals
@@ -166,7 +166,7 @@ def add_interval(intervals: tuple[Interval, ...], start: int, end: int) -> tuple
     return (*intervals[:first], (start, end), *intervals[last:])
 
 
-def covered(intervals: Sequence[Interval]) -> int:
+def covered(intervals: Sequence[Span]) -> int:
     """How many bytes lie in disjoint intervals."""
     return sum(end - start for start, end in intervals)
 
@@ -240,7 +240,7 @@ def _selected(value: str, size_bytes: int) -> Decision:
     return OneRange(*found[0], size_bytes) if found else Unsatisfiable(size_bytes)
 
 
-def _interval(spec: str, size_bytes: int) -> Interval | None:
+def _interval(spec: str, size_bytes: int) -> Span | None:
     """One range, empty where it cannot be satisfied; None when it is malformed."""
     found = _SPEC.fullmatch(spec)
     if found is None:
