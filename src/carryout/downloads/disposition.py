@@ -35,7 +35,8 @@ def safe_name(filename: str) -> str:
 def content_disposition(filename: str) -> str:
     """`attachment` with both forms of the name: a plain one for old clients, the true one for the rest."""
     name = safe_name(filename)
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip(" .")
+    # Compatibility turns some letters into quotes and slashes: what is replaced in a name is replaced here again.
+    plain = _REPLACED.sub("_", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()).rstrip(" .")
     if not plain or plain.startswith("."):
         plain = "download" + plain
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_NOT_QUOTED)}"
@@ -43,7 +44,7 @@ def content_disposition(filename: str) -> str:
 
 def media_type(filename: str) -> str:
     """The type that the name suggests; the file is saved, never rendered, whatever it is."""
-    guessed, encoding = mimetypes.guess_type(filename, strict=False)
+    guessed, encoding = mimetypes.guess_type(safe_name(filename), strict=False)
     return "application/octet-stream" if guessed is None or encoding is not None else guessed
 
 
