@@ -107,11 +107,12 @@ class SqliteDatabase:
 
     def _read(self, work: Work, args: tuple[Any, ...]) -> Any:
         started = time.perf_counter()
-        self._reader.execute("BEGIN")
+        run = self._read_tx.execute
+        run("BEGIN")
         try:
             return drive(work(self._read_tx, *args))
         finally:
-            self._reader.rollback()
+            run("ROLLBACK")
             self._read_seconds += time.perf_counter() - started
 
     def _sweep(self, work: Work, args: tuple[Any, ...]) -> Any:

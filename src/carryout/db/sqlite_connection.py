@@ -21,26 +21,32 @@ class ForeignAwait(RuntimeError):
 
 
 class SqliteTx:
-    """`Tx` over one connection; the same object serves every transaction of that connection."""
+    """`Tx` over one connection; the same object, and its one cursor, serve every transaction of that connection.
+
+    Rows are fetched whole before the cursor runs something else, so nothing is left half read at the commit.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
-        self._executemany = connection.executemany
+        cursor = connection.cursor()
+        self.execute = cursor.execute
+        self._executemany = cursor.executemany
+        self._fetch = cursor.fetchall
         self.woken: list[str] = []
 
     async def one(self, query: Query[T], **params: Any) -> T | None:
         compiled = query.sqlite
-        row = self._execute(compiled.text, compiled.arguments(params)).fetchone()
-        return None if row is None else query.to_row(row)
+        self.execute(compiled.text, compiled.arguments(params))
+        rows = self._fetch()
+        return query.to_row(rows[0]) if rows else None
 
     async def all(self, query: Query[T], **params: Any) -> list[T]:
         compiled = query.sqlite
-        to_row = query.to_row
-        return [to_row(row) for row in self._execute(compiled.text, compiled.arguments(params))]
+        self.execute(compiled.text, compiled.arguments(params))
+        return list(map(query.to_row, self._fetch()))
 
     async def run(self, statement: Statement, **params: Any) -> int:
         compiled = statement.sqlite
-        return self._execute(compiled.text, compiled.arguments(params)).rowcount
+        return self.execute(compiled.text, compiled.arguments(params)).rowcount
 
     async def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -67,8 +73,8 @@ def connect(path: Path, *, read_only: bool, busy_seconds: float) -> sqlite3.Conn
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
+    # The system's own cache holds the rest: mapping the file would count it as this process's memory.
     connection.execute("PRAGMA cache_size=-16000")
-    connection.execute("PRAGMA mmap_size=268435456")
     if read_only:
         connection.execute("PRAGMA query_only=ON")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

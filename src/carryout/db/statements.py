@@ -69,13 +69,16 @@ class Compiled:
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         required = {compiled.bind_names[bound] for bound in compiled.binds.values() if bound.required}
         self._literals = {name: value for name, value in compiled.params.items() if name not in required}
-        self._is_sqlite = dialect is SQLITE
+        # On SQLite a list travels as JSON (`among`).
+        self._has_lists = dialect is SQLITE and any(isinstance(bound.type, ARRAY) for bound in compiled.binds.values())
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """The parameters in the order of the text. A missing one is a `KeyError`: every statement names what it needs."""
+        if not self._literals and not self._has_lists:
+            return [params[name] for name in self._names]
         literals = self._literals
         values = [params[name] if name in params else literals[name] for name in self._names]
-        if not self._is_sqlite:
+        if not self._has_lists:
             return values
         return [_for_sqlite(value) if value.__class__ is list else value for value in values]
 

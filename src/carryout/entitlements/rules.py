@@ -41,7 +41,11 @@ def verdict(order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, no
 
     Without a client it judges as a new client would be judged at the limit of uses, and knows no addresses.
     """
-    case = Case(order, grant, effective(order, grant), client, now)
+    return first_refusal(Case(order, grant, effective(order, grant), client, now))
+
+
+def first_refusal(case: Case) -> Refusal | None:
+    """The verdict on a case whose terms are known already."""
     for refusal, holds in RULES:
         if holds(case):
             return refusal

@@ -87,9 +87,10 @@ def judge(view: CustomerView, now: int) -> list[Judged]:
     judged = []
     for grant in view.grants:
         facts = grant_facts(grant)
-        refusal = rules.verdict(order, facts, None, now)
+        terms = rules.effective(order, facts)
+        refusal = rules.first_refusal(rules.Case(order, facts, terms, None, now))
         text = None if refusal is None else rules.message(refusal, messages)
-        judged.append(Judged(grant, refusal, text, rules.effective(order, facts).downloads))
+        judged.append(Judged(grant, refusal, text, terms.downloads))
     return judged
 
 

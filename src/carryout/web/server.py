@@ -18,6 +18,7 @@ GRACE_SECONDS: Final = 25
 KEEP_ALIVE_SECONDS: Final = 65
 NOTSENT_LOWAT_BYTES: Final = 1024 * 1024
 
+_GC_THRESHOLD: Final = 50_000
 _SWEEP_TICKS: Final = 10  # uvicorn ticks ten times a second
 
 
@@ -33,6 +34,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what is alive by now stays, so the collector need not walk it again
+        gc.set_threshold(_GC_THRESHOLD)  # a request makes hundreds of objects and hardly a cycle
         self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
