@@ -37,7 +37,7 @@ def test_nothing_is_overwritten(copied: Cli, server_of: Callable[[Cli], Server],
     assert (there.code, "Move it away first" in there.stderr) == (FAILED, True)
     for path in (tmp_path / "data").glob("carryout.db*"):
         path.unlink()
-    (tmp_path / "data" / "secret_key").write_text("another secret, of another installation")
+    (tmp_path / "data" / "secret_key").write_text("a secret of another installation")
     other = copied("restore", "copy.tar")
     assert (other.code, "another secret key" in other.stderr) == (FAILED, True)
     server_of(copied)
