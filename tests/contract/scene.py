@@ -136,7 +136,7 @@ def signature(raw: bytes, secret: str = OTHER.webhook_secret) -> str:
     return b64encode(hmac.digest(secret.encode(), raw, "sha256")).decode()
 
 
-def webhook(raw: bytes, topic: str = "orders/create", **more: str | bytes) -> httpx.Request:
+def webhook(raw: bytes, topic: str | bytes = "orders/create", **more: str | bytes) -> httpx.Request:
     """A delivery to the other merchant's store, rightly signed; `more` are headers (`webhook_id`) or other values."""
     headers: dict[str, str | bytes] = {"hmac-sha256": signature(raw), "shop-domain": OTHER.domain, "topic": topic}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
