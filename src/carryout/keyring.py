@@ -35,6 +35,7 @@ class SecretKey:
         self.digests = _derive(raw, b"digests")
         self.seal = ChaCha20Poly1305(_derive(raw, b"seal"))
         self.order_tokens = _derive(raw, b"order tokens")
+        self.records = _derive(raw, b"records")
 
 
 class Keyring:
@@ -77,6 +78,17 @@ class Keyring:
         except InvalidTag:
             raise SealBroken(key_id=key.key_id.hex()) from None
 
+    def authenticate(self, purpose: str, message: bytes) -> bytes:
+        """The code (HMAC-SHA-256, RFC 2104) of a record under the first key: nobody without the key can make one."""
+        return _authentic(self.first, purpose, message)
+
+    def is_authentic(self, purpose: str, message: bytes, code: object, key_id: object) -> bool:
+        """Whether the key of this id made the code of this record; False also when that key is not configured."""
+        key = self._by_id.get(key_id) if isinstance(key_id, bytes) else None
+        return (
+            key is not None and isinstance(code, bytes) and hmac.compare_digest(_authentic(key, purpose, message), code)
+        )
+
     def knows(self, key_id: bytes) -> bool:
         """Whether a key with this id is configured."""
         return bytes(key_id) in self._by_id
@@ -92,3 +104,7 @@ def _mac(key: SecretKey, message: bytes) -> bytes:
 
 def _keyed(key: SecretKey, purpose: str, text: str) -> bytes:
     return hmac.digest(key.digests, f"{purpose}\0{text}".encode(errors="surrogatepass"), "sha256")
+
+
+def _authentic(key: SecretKey, purpose: str, message: bytes) -> bytes:
+    return hmac.digest(key.records, purpose.encode() + b"\0" + message, "sha256")

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "asset": ("assets:app", "Files and links, and what they are attached to."),
     "order": ("orders:app", "One order: look at it, block it, revoke its links, change its limits."),
     "explain": ("orders:explain", "Say which rules let a buyer download, or do not, and what would change it."),
+    "evidence": ("evidence:evidence", "The record of what was decided and downloaded, and whether it was changed."),
     "ingest": ("ingest:ingest", "Take in webhook bodies from files, or try again what could not be applied."),
     "jobs": ("queue:app", "The queue of background jobs."),
     "backup": ("backups:backup", "Copy an embedded installation into one file, while it runs."),

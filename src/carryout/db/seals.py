@@ -1,15 +1,18 @@
-"""Which secret keys the sealed texts in the database need: each begins with the id of its key (`keyring.py`)."""
+"""Which secret keys the database needs: sealed texts begin with the id of theirs, events name it (`keyring.py`)."""
 
 from typing import Final
 
 from sqlalchemy import func, select, union
 
 from carryout.db.statements import Query
-from carryout.db.tables import inbox, orders, stores
+from carryout.db.tables import event_chains, events, inbox, orders, stores
 from carryout.db.transaction import Tx
 from carryout.keyring import KEY_ID_BYTES
 
-_SEALED: Final = (stores.c.webhook_secret, stores.c.previous_secret, orders.c.person, inbox.c.body)
+_SEALED: Final = (
+    stores.c.webhook_secret, stores.c.previous_secret, orders.c.person, inbox.c.body, events.c.user_agent,
+    events.c.key_id, event_chains.c.key_id,
+)  # fmt: skip
 _LIST: Final = Query(
     union(
         *(
@@ -22,5 +25,5 @@ _LIST: Final = Query(
 
 
 async def list_key_ids(tx: Tx) -> list[bytes]:
-    """The ids of all keys that something is sealed under. It reads every sealed row: use `Database.sweep`."""
+    """The ids of all keys that something is sealed or chained under. It reads every such row: use `Database.sweep`."""
     return await tx.all(_LIST)

@@ -7,6 +7,7 @@ secret is sealed bytes or a digest. Every table but `stores` carries `store_id`,
 from carryout.db.tables.catalog import assets, attachments, products, versions
 from carryout.db.tables.columns import metadata
 from carryout.db.tables.entitlements import grants, order_addresses, order_assets
+from carryout.db.tables.evidence import event_chains, events
 from carryout.db.tables.jobs import jobs
 from carryout.db.tables.merchants import keys, stores
 from carryout.db.tables.orders import edits, lines, orders, redactions, refunds, risks, tombstones
@@ -16,6 +17,8 @@ __all__ = [
     "assets",
     "attachments",
     "edits",
+    "event_chains",
+    "events",
     "grants",
     "inbox",
     "jobs",

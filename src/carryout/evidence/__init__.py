@@ -1,0 +1,1 @@
+"""Evidence: the append-only record of decisions and downloads, and the chain that shows whether it was changed."""
