@@ -122,7 +122,7 @@ async def view_by_token(tx: Tx, digest: bytes, domain: str | None) -> CustomerVi
     order = await store.find_by_token(tx, digest, domain)
     if order is None:
         return None
-    return CustomerView(order, await store.list_lines(tx, order.id), await store.list_grants(tx, order.id))
+    return await _view(tx, order)
 
 
 async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView:
@@ -130,7 +130,12 @@ async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView:
     order = await store.find_order(tx, store_id, order_id)
     if order is None:
         raise orders.OrderUnknown(order=order_id)
-    return CustomerView(order, await store.list_lines(tx, order.id), await store.list_grants(tx, order.id))
+    return await _view(tx, order)
+
+
+async def _view(tx: Tx, order: OrderView) -> CustomerView:
+    lines = await store.list_lines(tx, order.store_id, order.id)
+    return CustomerView(order, lines, await store.list_grants(tx, order.store_id, order.id))
 
 
 async def find_by_ticket(tx: Tx, ticket: Ticket) -> Claimed:
@@ -161,8 +166,9 @@ async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) ->
     order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
     order = _live(order, ticket)
     grant = await _grant(tx, ticket)
-    known = [digest for digest in addresses if await store.find_address(tx, order.id, digest) is not None]
-    client = ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, order.id))
+    owner = order.store_id
+    known = [digest for digest in addresses if await store.find_address(tx, owner, order.id, digest) is not None]
+    client = ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, owner, order.id))
     refusal = rules.verdict(order_facts(order), grant_facts(grant), client, now)
     if refusal is not None:
         return refuse(order, refusal)
@@ -311,7 +317,7 @@ async def reach_orders(tx: Tx, owner: Store, asset_id: int, after: int, now: int
 
 async def enqueue_settings(tx: Tx, owner: Store, now: int) -> None:
     """Have a job apply the store's limits to what was granted before (`store set --apply-to-existing`)."""
-    await store.update_address_limits(tx, owner.id, owner.settings.address_limit)
+    await orders.set_address_limits(tx, owner.id, owner.settings.address_limit)
     await enqueue(tx, APPLY_SETTINGS, {}, store_id=owner.id, run_at=now, dedupe_key=f"{APPLY_SETTINGS} {owner.id}")
 
 

@@ -60,7 +60,7 @@ LINES: Final = Query(
         _p.tags,
     )
     .join_from(lines, products, and_(_p.store_id == _l.store_id, _p.variant_id == _l.variant_id), isouter=True)
-    .where(_l.order_id == bindparam("order_id"))
+    .where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id"))
     .order_by(_l.position, _l.id),
     LineView,
 )
@@ -86,8 +86,9 @@ _GRANT: Final[Select[Any]] = (
     .join(versions, _v.id == _a.version_id, isouter=True)
     .where(_g.revoked_at.is_(None))
 )
-GRANTS: Final = Query(_GRANT.where(_g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
-GRANT: Final = Query(_GRANT.where(_g.store_id == bindparam("store_id"), _g.id == bindparam("id")), GrantView)
+_OURS: Final = _g.store_id == bindparam("store_id")
+GRANTS: Final = Query(_GRANT.where(_OURS, _g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
+GRANT: Final = Query(_GRANT.where(_OURS, _g.id == bindparam("id")), GrantView)
 ORDER_OF_GRANT: Final = Query(
     select(_g.order_id).where(_g.store_id == bindparam("store_id"), _g.id == bindparam("id"), _g.revoked_at.is_(None)),
     int,
@@ -116,9 +117,18 @@ SPEND: Final = Query(
     int,
 )
 
-COUNT_ADDRESSES: Final = Query(select(func.count().label("count")).where(_ad.order_id == bindparam("order_id")), int)
+COUNT_ADDRESSES: Final = Query(
+    select(func.count().label("count")).where(
+        _ad.store_id == bindparam("store_id"), _ad.order_id == bindparam("order_id")
+    ),
+    int,
+)
 FIND_ADDRESS: Final = Query(
-    select(_ad.first_seen_at).where(_ad.order_id == bindparam("order_id"), _ad.address_digest == bindparam("digest")),
+    select(_ad.first_seen_at).where(
+        _ad.store_id == bindparam("store_id"),
+        _ad.order_id == bindparam("order_id"),
+        _ad.address_digest == bindparam("digest"),
+    ),
     int,
 )
 INSERT_ADDRESS: Final = Statement(
@@ -294,11 +304,6 @@ GRANT_IDS: Final = Query(
     .limit(bindparam("limit")),
     int,
 )
-APPLY_ADDRESS_LIMIT: Final = Statement(
-    update(orders)
-    .where(_o.store_id == bindparam("at_store"))
-    .values(address_limit=bindparam("new_limit", type_=BigInteger))
-)
 
 
 async def find_by_token(tx: Tx, digest: bytes, domain: str | None) -> OrderView | None:
@@ -318,14 +323,14 @@ async def find_order_held(tx: Tx, store_id: int, order_id: int) -> OrderView | N
     return await tx.one(BY_ID_HELD, store_id=store_id, id=order_id)
 
 
-async def list_lines(tx: Tx, order_id: int) -> list[LineView]:
+async def list_lines(tx: Tx, store_id: int, order_id: int) -> list[LineView]:
     """The order's lines with their products."""
-    return await tx.all(LINES, order_id=order_id)
+    return await tx.all(LINES, store_id=store_id, order_id=order_id)
 
 
-async def list_grants(tx: Tx, order_id: int) -> list[GrantView]:
+async def list_grants(tx: Tx, store_id: int, order_id: int) -> list[GrantView]:
     """The order's live grants with their assets."""
-    return await tx.all(GRANTS, order_id=order_id)
+    return await tx.all(GRANTS, store_id=store_id, order_id=order_id)
 
 
 async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
@@ -343,14 +348,14 @@ async def spend_use(tx: Tx, store_id: int, grant_id: int) -> int | None:
     return await tx.one(SPEND, store_id=store_id, at_id=grant_id)
 
 
-async def count_addresses(tx: Tx, order_id: int) -> int:
+async def count_addresses(tx: Tx, store_id: int, order_id: int) -> int:
     """How many addresses have used the order."""
-    return await tx.one(COUNT_ADDRESSES, order_id=order_id) or 0
+    return await tx.one(COUNT_ADDRESSES, store_id=store_id, order_id=order_id) or 0
 
 
-async def find_address(tx: Tx, order_id: int, digest: bytes) -> int | None:
+async def find_address(tx: Tx, store_id: int, order_id: int, digest: bytes) -> int | None:
     """When this address first used the order, or None: it is new."""
-    return await tx.one(FIND_ADDRESS, order_id=order_id, digest=digest)
+    return await tx.one(FIND_ADDRESS, store_id=store_id, order_id=order_id, digest=digest)
 
 
 async def insert_address(tx: Tx, store_id: int, order_id: int, digest: bytes, now: int) -> None:
@@ -422,8 +427,3 @@ async def update_snapshots(
         expires_days=expires_days,
         is_per_unit=is_per_unit,
     )
-
-
-async def update_address_limits(tx: Tx, store_id: int, limit: int | None) -> None:
-    """Give existing orders the store's address limit."""
-    await tx.run(APPLY_ADDRESS_LIMIT, at_store=store_id, new_limit=limit)

@@ -191,6 +191,11 @@ async def set_terms(tx: Tx, store_id: int, order: Order, changes: dict[str, int 
     await store.update_terms(tx, store_id, order.id, terms | {f"own_{name}": value for name, value in changes.items()})
 
 
+async def set_address_limits(tx: Tx, store_id: int, limit: int | None) -> None:
+    """Give orders that exist the store's limit of addresses; an order's own stays before it."""
+    await store.update_address_limits(tx, store_id, limit)
+
+
 async def open_person(tx: Tx, store_id: int, order_id: int, keyring: Keyring) -> Person:
     """Who bought: empty where nothing is known or it was redacted."""
     stored = await store.find_person(tx, store_id, order_id)

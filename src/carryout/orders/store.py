@@ -203,6 +203,11 @@ SET_TERMS: Final = Statement(
     .where(_OURS, _o.id == bindparam("at_id"))
     .values(**_bound("own_downloads", "own_addresses", "own_expires_at", "own_release_at"))
 )
+SET_ADDRESS_LIMITS: Final = Statement(
+    update(orders)
+    .where(_o.store_id == bindparam("at_store"))
+    .values(address_limit=bindparam("new_limit", type_=BigInteger))
+)
 BLOCK: Final = Statement(
     update(orders)
     .where(_OURS, _o.id == bindparam("at_id"))
@@ -347,6 +352,11 @@ async def list_lines(tx: Tx, store_id: int, order_id: int) -> list[Line]:
 async def update_terms(tx: Tx, store_id: int, order_id: int, terms: dict[str, int | None]) -> None:
     """Replace the order's own terms."""
     await tx.run(SET_TERMS, store_id=store_id, at_id=order_id, **terms)
+
+
+async def update_address_limits(tx: Tx, store_id: int, limit: int | None) -> None:
+    """Give every order of the store the same limit of addresses."""
+    await tx.run(SET_ADDRESS_LIMITS, at_store=store_id, new_limit=limit)
 
 
 async def update_blocked(tx: Tx, store_id: int, order_id: int, blocked_at: int | None) -> None:
