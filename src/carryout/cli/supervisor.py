@@ -95,6 +95,7 @@ class Supervisor:
         """Let every worker finish what it does; after the grace time it is killed."""
         deadline = time.monotonic() + _KILL_AFTER_SECONDS
         self._signal(signal.SIGTERM)
+        self._socket.close()  # or whoever connects now would wait for workers that take nobody in any more
         asked = self._stops
         while any(worker is not None and worker.poll() is None for worker in self._workers):
             wait()
