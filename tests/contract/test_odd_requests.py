@@ -220,6 +220,13 @@ def test_a_delivery_is_kept_whatever_its_headers_say(client: httpx.Client) -> No
             assert (reply.status_code, reply.json()["status"] != "duplicate") == (200, True), (name, str(value)[:60])
 
 
+def test_two_long_delivery_ids_are_two_deliveries(client: httpx.Client) -> None:
+    raw = dumped(order_body(id=77))
+    replies = [deliver(client, webhook(raw, webhook_id="i" * 5_000 + end)) for end in ("a", "b", "a")]
+
+    assert [reply.json()["status"] for reply in replies] == ["applied", "applied", "duplicate"]
+
+
 def test_a_delivery_for_no_shop_or_for_two_is_refused_alike(client: httpx.Client) -> None:
     raw = dumped(order_body())
     replies = [deliver(client, webhook(raw, shop_domain=shop)) for shop in SHOPS]

@@ -132,7 +132,7 @@ def _is_signed(raw: bytes, signature: bytes, secrets: list[bytes]) -> bool:
 def _delivery(headers: dict[bytes, list[str]], raw: bytes, now: int) -> Delivery:
     topic = _first(headers, b"topic") or _UNKNOWN_TOPIC
     return Delivery(
-        delivery_id=_first(headers, b"webhook-id") or derived_id(topic, raw),
+        delivery_id=_delivery_id(headers) or derived_id(topic, raw),
         topic=topic,
         raw=raw,
         # Without one it is older than all others, so that the order of arrival does not matter.
@@ -141,6 +141,12 @@ def _delivery(headers: dict[bytes, list[str]], raw: bytes, now: int) -> Delivery
         event_id=_first(headers, b"event-id"),
         api_version=_first(headers, b"api-version"),
     )
+
+
+def _delivery_id(headers: dict[bytes, list[str]]) -> str | None:
+    """The delivery's own id; one that is too long to keep becomes its digest, so that no other is taken for it."""
+    given = headers.get(b"webhook-id", [""])[0].strip()
+    return given or None if len(given) <= _NAME_CHARS else derived_id(given, b"")
 
 
 def _first(headers: dict[bytes, list[str]], name: bytes) -> str | None:
