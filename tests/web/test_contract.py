@@ -75,6 +75,15 @@ async def test_the_page_shows_every_operation_and_schema(app: Edge, document: Do
         assert f'id="schema-{name}"'.encode() in body
 
 
+async def test_the_page_shows_every_example_and_words_of_code_as_such(app: Edge) -> None:
+    _, _, body = await call(app, path="/docs")
+
+    assert b"Example of 200: A file whose limit is reached" in body
+    assert b"Example of 403: ip_limit_reached" in body
+    assert b"`" not in body
+    assert b"<code>data.url</code>" in body
+
+
 def test_every_reference_leads_somewhere(document: Document) -> None:
     for reference in re.findall(r'"\$ref": "#/([^"]+)"', DOCUMENT.read_text()):
         found: Document = document

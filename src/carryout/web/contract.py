@@ -54,6 +54,7 @@ def _render(document: Document) -> str:
     environment.undefined = jinja2.ChainableUndefined  # most keys of a document are optional
     environment.filters["pretty"] = _pretty
     environment.filters["type"] = _type_name
+    environment.filters["examples"] = _examples
     environment.globals["resolve"] = lambda part: _resolve(document, part)
     groups = [(tag, _operations(document, tag["name"])) for tag in document["tags"]]
     return environment.get_template("docs.html").render(document=document, groups=groups)
@@ -76,6 +77,13 @@ def _resolve(document: Document, part: Document) -> Document:
     for name in part["$ref"].removeprefix("#/").split("/"):
         found = found[name]
     return found
+
+
+def _examples(content: Document) -> list[tuple[str, Any]]:
+    """The examples of a body, each with its name; a single one needs none."""
+    if "example" in content:
+        return [("", content["example"])]
+    return [(part.get("summary", name), part["value"]) for name, part in content.get("examples", {}).items()]
 
 
 def _pretty(value: object) -> str:
