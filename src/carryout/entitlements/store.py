@@ -154,7 +154,8 @@ def _missing(condition: Any) -> Select[Any]:
         .join(attachments, and_(_at.store_id == _l.store_id, condition))
         .join(assets, _a.id == _at.asset_id)
         .where(
-            _l.store_id == bindparam("store_id"),
+            # Of the order, not of the lines: the planner would carry it over to the attachments and walk all of them.
+            _o.store_id == bindparam("store_id"),
             _l.order_id == bindparam("order_id"),
             _l.quantity > 0,
             _o.ordered_at >= _at.applies_from,

@@ -27,7 +27,8 @@ grants = Table(
     maybe_number("revoked_at"),
     number("created_at"),
 )
-Index("ix_grants_order_id", grants.c.order_id)
+# The order first: deleting an order looks its grants up by it alone.
+Index("ix_grants_order_id", grants.c.order_id, grants.c.store_id)
 Index("ix_grants_store_id_asset_id", grants.c.store_id, grants.c.asset_id)
 Index(
     "uq_grants_line",

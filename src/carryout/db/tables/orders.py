@@ -70,6 +70,8 @@ lines = Table(
     number("standing_rank"),
     UniqueConstraint("order_id", "line_item_id"),
 )
+# Both of the look-up's columns, so that the planner needs no statistics to choose it.
+Index("ix_lines_store_id_order_id", lines.c.store_id, lines.c.order_id, lines.c.position)
 Index("ix_lines_store_id_variant_id", lines.c.store_id, lines.c.variant_id)
 Index("ix_lines_store_id_product_id", lines.c.store_id, lines.c.product_id)
 

@@ -308,6 +308,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("order_id", "line_item_id", name=op.f("uq_lines_order_id_line_item_id")),
     )
     op.create_index("ix_lines_store_id_product_id", "lines", ["store_id", "product_id"], unique=False)
+    op.create_index("ix_lines_store_id_order_id", "lines", ["store_id", "order_id", "position"], unique=False)
     op.create_index("ix_lines_store_id_variant_id", "lines", ["store_id", "variant_id"], unique=False)
     op.create_table(
         "order_addresses",
@@ -394,7 +395,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_grants")),
         sa.UniqueConstraint("uid", name=op.f("uq_grants_uid")),
     )
-    op.create_index("ix_grants_order_id", "grants", ["order_id"], unique=False)
+    op.create_index("ix_grants_order_id", "grants", ["order_id", "store_id"], unique=False)
     op.create_index("ix_grants_store_id_asset_id", "grants", ["store_id", "asset_id"], unique=False)
     op.create_index(
         "uq_grants_line",
