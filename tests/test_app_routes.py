@@ -1,40 +1,72 @@
-import asyncio
-from typing import Any
+"""The route table and the document name the same doors, and every door says who may enter."""
 
+import asyncio
+import json
+
+import httpx
 import pytest
 
-from carryout import app
-from carryout.keyring import Keyring
+from carryout.app import open_house, routes
 from carryout.settings import Settings
-from tests.conftest import SECRET
+from carryout.web.contract import DOCUMENT
+from carryout.web.metrics import Metrics
+from carryout.web.routes import NO_BODY, Declaration, DeclaredRoute, Head, Who
+from tests.merchants.makers import KEYRING
+from tests.world.program import Server
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
 
 
-async def _live(application: Any) -> list[str]:
-    """Start an application and end it again, as a server does; what it said."""
-    said: asyncio.Queue[str] = asyncio.Queue()
-    told = asyncio.Queue[dict[str, str]]()
-    told.put_nowait({"type": "lifespan.startup"})
+@pytest.fixture
+def table(settings: Settings) -> list[DeclaredRoute]:
+    async def walk() -> list[DeclaredRoute]:
+        house = open_house(settings, KEYRING)
+        try:
+            return routes(house, "http://host", Metrics())
+        finally:
+            await house.database.close()
 
-    async def send(message: dict[str, str]) -> None:
-        said.put_nowait(message["type"])
-
-    running = asyncio.create_task(application({"type": "lifespan", "asgi": {}, "state": {}}, told.get, send))
-    started = await said.get()
-    told.put_nowait({"type": "lifespan.shutdown"})
-    await running
-    return [started, await said.get()]
+    return asyncio.run(walk())
 
 
-@pytest.mark.parametrize("run_jobs", [True, False])
-async def test_it_lives_from_startup_to_shutdown(settings: Settings, run_jobs: bool) -> None:  # noqa: FBT001  # a parameter
-    application = app.build(settings, "http://127.0.0.1:8000", Keyring([SECRET]), run_jobs=run_jobs)
-
-    assert await _live(application) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+def documented() -> set[tuple[str, str]]:
+    paths = json.loads(DOCUMENT.read_bytes())["paths"]
+    return {(path, method.upper()) for path, item in paths.items() for method in item if method in METHODS}
 
 
-async def test_every_kind_of_job_that_is_scheduled_has_its_handler(settings: Settings) -> None:
-    house = app.open_house(settings, Keyring([SECRET]))
+def test_every_route_is_in_the_document_and_the_reverse(table: list[DeclaredRoute]) -> None:
+    assert {(route.path, method) for route in table for method in route.methods or ()} == documented()
 
-    assert set(app._schedule()) <= set(app.job_handlers(house))
-    assert app.make_worker(house) is not None
-    await house.database.close()
+
+def test_every_route_says_who_may_enter(table: list[DeclaredRoute]) -> None:
+    for route in table:
+        assert isinstance(route.declaration, Declaration), route.path
+        assert ("HEAD" in (route.methods or ())) is (route.declaration.head is not Head.REFUSED), route.path
+        assert (route.declaration.body_limit_bytes > NO_BODY) is ("POST" in (route.methods or ())), route.path
+
+
+def test_whoever_needs_a_key_to_enter_is_named_in_the_document(table: list[DeclaredRoute]) -> None:
+    paths = json.loads(DOCUMENT.read_bytes())["paths"]
+
+    for route in table:
+        needed = {bool(item["security"]) for name, item in paths[route.path].items() if name in METHODS}
+        assert needed == {route.declaration.who is Who.SIGNER}, route.path
+
+
+def test_no_other_method_is_let_in(table: list[DeclaredRoute], server: Server) -> None:
+    with httpx.Client(base_url=server.base_url, trust_env=False) as client:
+        for route in table:
+            path = route.path.replace("{ticket}", "t").replace("{filename}", "f")
+            allowed = set(route.methods or ())
+            for method in {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+                reply = client.request(method, path)
+                assert reply.status_code == 405, (method, path)
+                assert set(reply.headers["allow"].split(", ")) == allowed
+                assert method == "HEAD" or reply.json()["code"] == "method_not_allowed"
+
+
+def test_what_is_not_in_the_table_is_not_found(server: Server) -> None:
+    for path in ("/", "/webhooks", "/d/ticket", "/healthz/", "//healthz", "/api/v2/customer-account-orders/"):
+        reply = httpx.get(server.base_url + path, trust_env=False)
+        assert (reply.status_code, reply.json()["code"]) == (404, "not_found"), path
