@@ -6,6 +6,7 @@ import pytest
 from carryout import app
 from carryout.keyring import Keyring
 from carryout.settings import Settings
+from carryout.shopify.tasks import SCHEDULE
 from tests.conftest import SECRET
 
 
@@ -35,6 +36,6 @@ async def test_it_lives_from_startup_to_shutdown(settings: Settings, run_jobs: b
 async def test_every_kind_of_job_that_is_scheduled_has_its_handler(settings: Settings) -> None:
     house = app.open_house(settings, Keyring([SECRET]))
 
-    assert set(app._schedule()) <= set(app.job_handlers(house))
+    assert {app.PRUNE_JOBS, *SCHEDULE} <= set(app.job_handlers(house))
     assert app.make_worker(house) is not None
     await house.database.close()

@@ -4,8 +4,7 @@ from carryout.errors import CarryoutError, DatabaseBusy, DatabaseFull, DatabaseU
 
 
 class OrderUnknown(CarryoutError):
-    """There is no order {order} in
-    this store."""
+    """There is no order {order}."""
 
     kind = Kind.NOT_FOUND
 
@@ -13,7 +12,7 @@ class OrderUnknown(CarryoutError):
 def test_the_docstring_is_the_message_with_the_facts_in_it() -> None:
     error = OrderUnknown(order="#1{x}")
 
-    assert error.message == str(error) == "There is no order #1{x} in\nthis store."
+    assert error.message == str(error) == "There is no order #1{x}."
     assert error.facts == {"order": "#1{x}"}
 
 

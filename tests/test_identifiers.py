@@ -11,7 +11,9 @@ def test_new_ids_differ_and_sort_by_time() -> None:
     assert all(is_uid(uid) and uid[14] == "7" for uid in made)
 
 
-@pytest.mark.parametrize("text", ["", "x" * 36, "82664d96-6dfd-4343-96b0-05c46f412a5", "82664d966dfd434396b005c46f412a5a"])
+@pytest.mark.parametrize(
+    "text", ["", "x" * 36, "82664d96-6dfd-4343-96b0-05c46f412a5", "82664d966dfd434396b005c46f412a5a"]
+)
 def test_what_has_not_the_form_is_none(text: str) -> None:
     assert not is_uid(text)
 

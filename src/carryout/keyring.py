@@ -20,7 +20,7 @@ _NONCE_BYTES: Final = 12
 
 
 class SealBroken(CarryoutError):
-    """A sealed text cannot be opened: its secret key (id {key_id}) is not among CARRYOUT_SECRET_KEY, or it was changed."""
+    """A sealed text cannot be opened: its key (id {key_id}) is not among CARRYOUT_SECRET_KEY, or it was altered."""
 
     kind = Kind.MISCONFIGURED
 
@@ -52,7 +52,8 @@ class Keyring:
 
     def is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether any key made this signature; the comparison takes constant time."""
-        return any([hmac.compare_digest(_mac(key, message), signature) for key in self.keys])
+        matches = [hmac.compare_digest(_mac(key, message), signature) for key in self.keys]
+        return any(matches)  # all were tried: the time must not tell which one fits
 
     def digest(self, purpose: str, text: str) -> bytes:
         """A keyed digest (32 bytes) of something personal, under the first key: equal texts can be found, not read."""

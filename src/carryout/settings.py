@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,7 +19,7 @@ from carryout.errors import CarryoutError, Kind
 
 _PREFIX: Final = "CARRYOUT_"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-_SECRET_FILE: Final = "secret_key"
+_SECRET_FILE: Final = "secret_key"  # noqa: S105 - a file's name
 _MIN_SECRET: Final = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -125,8 +126,9 @@ def secret_file(settings: Settings) -> Path:
 def _make_secret(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 0600
+        written = Path(name)
+        with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
             file.flush()
             os.fsync(file.fileno())

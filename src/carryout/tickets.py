@@ -1,7 +1,7 @@
-"""Tickets: signed, stateless texts in URLs that name an order or a grant (product.md, section 5).
+"""Tickets: signed, stateless texts in URLs that name an order or a grant (docs/architecture.md).
 
 A ticket is 33 bytes in 44 characters of base64url: one byte that says what it names, the store (4 bytes), the row (8
-bytes), the link generation of its order (4 bytes) and a 128-bit HMAC of all that. Nothing is stored; raising the order's
+bytes), the link generation of its order (4 bytes) and a 128-bit HMAC of all that. Nothing is stored; raising an order's
 link generation ends every ticket made before. 33 bytes fill 44 characters exactly, so each ticket has one spelling.
 """
 

@@ -14,18 +14,18 @@ class Refused(CarryoutError):
     """No."""
 
 
-async def _insert_and_raise(tx: Tx, name: str) -> None:
+async def _insert_and_raise(tx: Tx, name: str) -> str:
     await insert_name(tx, name)
     raise Refused
 
 
-async def test_returning_commits(database: Database) -> None:
+async def test_what_returns_is_committed(database: Database) -> None:
     assert await database.write(insert_name, "a") == "a"
     assert await database.read(list_names) == ["a"]
     assert await database.sweep(list_names) == ["a"]
 
 
-async def test_raising_rolls_back(database: Database) -> None:
+async def test_what_raises_is_rolled_back(database: Database) -> None:
     with pytest.raises(Refused):
         await database.write(_insert_and_raise, "a")
 

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import sqlite3
@@ -11,8 +12,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from carryout.db import migrate
 from carryout.db.migrate import DatabaseUnreachable, SchemaNewer, SchemaOlder, check, current, newest, upgrade
 from carryout.db.tables import metadata
 
@@ -27,11 +28,11 @@ def _inspect(url: str, look: Any) -> Any:
             found = look(connection)
         engine.dispose()
         return found
-    return migrate.asyncio.run(_inspect_server(url, look))
+    return asyncio.run(_inspect_server(url, look))
 
 
 async def _inspect_server(url: str, look: Any) -> Any:
-    engine = migrate._server_engine(url)
+    engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
     async with engine.begin() as connection:
         found = await connection.run_sync(look)
     await engine.dispose()
@@ -77,7 +78,9 @@ def test_an_older_schema_is_refused(empty_url: str) -> None:
 
 
 def _child(url: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def test_one_that_is_killed_in_the_middle_is_done_again(empty_url: str) -> None:

@@ -129,17 +129,19 @@ class Link:
         self.committed = asyncio.Event()
 
     async def open(self) -> str:
+        """Listen; the address through this line."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return "postgresql://" + self._path.format(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
+        """Listen no more."""
         self._server.close()
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*self._target)
         back = asyncio.create_task(self._copy(there_reader, writer, lambda _data: False))
-        back.add_done_callback(lambda _: self.cuts or writer.close())
+        back.add_done_callback(lambda _: None if self.cuts else writer.close())
         await self._copy(reader, there_writer, self._is_commit)
         back.cancel()
         await asyncio.wait([back])
@@ -153,7 +155,9 @@ class Link:
         return self.cuts and b"COMMIT\0" in data
 
     @staticmethod
-    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_last: Callable[[bytes], Any]) -> None:
+    async def _copy(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_last: Callable[[bytes], Any]
+    ) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 writer.write(data)

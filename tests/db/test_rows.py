@@ -8,15 +8,21 @@ from carryout.db.rows import ColumnsDiffer, mapper
 
 
 class Colour(enum.Enum):
+    """A word."""
+
     RED = "red"
 
 
 class Level(enum.IntEnum):
+    """A number."""
+
     LOW = 0
     HIGH = 1
 
 
 class Car(msgspec.Struct, frozen=True):
+    """A row."""
+
     name: str
     is_new: bool
     colour: Colour

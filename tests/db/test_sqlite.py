@@ -1,8 +1,9 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ async def _await_something_else(tx: Tx, name: str) -> None:
 
 
 class _Pause:
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[None, None, None]:
         yield
 
 
@@ -127,7 +128,7 @@ async def test_a_read_that_is_locked_out_comes_again_and_holds_up_nobody(path: P
     heart.cancel()
     await database.close()
 
-    assert max(later - earlier for earlier, later in zip(beats, beats[1:], strict=False)) < 0.25
+    assert max(later - earlier for earlier, later in pairwise(beats)) < 0.25
 
 
 async def test_what_was_deleted_is_gone_from_the_disk_after_a_scrub(database: SqliteDatabase, path: Path) -> None:

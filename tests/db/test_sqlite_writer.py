@@ -1,11 +1,13 @@
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from carryout.db import Tx
 from carryout.db.sqlite import SqliteDatabase
 from carryout.db.sqlite_writer import Writer
 from carryout.errors import DatabaseFull
@@ -29,8 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_full_disk_fails_what_does_not_fit_and_heals_by_itself(small_disk: Path, migrated_file: Path) -> None:
-    path = small_disk / "carryout.db"
-    path.write_bytes(migrated_file.read_bytes())
+    path = Path(shutil.copyfile(migrated_file, small_disk / "carryout.db"))
     database = SqliteDatabase(path)
     await database.write(insert_name, "before")
     filler = small_disk / "filler"
@@ -73,12 +74,11 @@ def test_a_file_that_is_no_database_is_an_error_at_once(tmp_path: Path) -> None:
 
 
 async def test_what_waits_is_committed_as_a_group(migrated_file: Path, tmp_path: Path) -> None:
-    path = tmp_path / "carryout.db"
-    path.write_bytes(migrated_file.read_bytes())
+    path = Path(shutil.copyfile(migrated_file, tmp_path / "carryout.db"))
     told: list[str] = []
     writer = Writer(path, 1.0, told.append)
 
-    async def insert_and_wake(tx, name):  # type: ignore[no-untyped-def]  # as the thread calls it
+    async def insert_and_wake(tx: Tx, name: str) -> str:
         tx.wake("bell")
         return await insert_name(tx, name)
 

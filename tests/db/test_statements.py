@@ -13,6 +13,8 @@ _s = stores.c
 
 
 class Named(msgspec.Struct, frozen=True):
+    """A store's row, in part."""
+
     id: int
     name: str
 

@@ -1,4 +1,4 @@
-"""Mira's shop as the world sees it: deliveries that are signed, a file that is sold, and buyers at their own addresses."""
+"""Mira's shop as the world sees it: signed deliveries, a file that is sold, and buyers at their own addresses."""
 
 import base64
 import hashlib
@@ -61,9 +61,7 @@ def send(
     ) as connection:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
-        return Reply(
-            answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-        )
+        return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
 
 
 def token_of(number: int) -> str:

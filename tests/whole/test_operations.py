@@ -13,16 +13,26 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from carryout.db.migrate import newest
 from tests.whole.shop import Shop, deliver, eventually, order_body, send, token_of, view
 from tests.world.postgresql import Cluster, running_cluster
 from tests.world.program import Cli, Server
 
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.rollback()
+"""
 EMBEDDED = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-SERVER = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 @EMBEDDED
-def test_a_second_server_on_the_folder_is_refused(cli: Cli, start_server: Callable[..., Server], data_dir: Path) -> None:
+def test_a_second_server_on_the_folder_is_refused(
+    cli: Cli, start_server: Callable[..., Server], data_dir: Path
+) -> None:
     start_server("--workers", "2")
 
     second = cli("serve", "--port", "0", "--workers", "2")
@@ -34,7 +44,7 @@ def test_a_second_server_on_the_folder_is_refused(cli: Cli, start_server: Callab
 
 
 @EMBEDDED
-def test_no_worker_outlives_its_parent(cli: Cli, start_server: Callable[..., Server]) -> None:
+def test_no_worker_outlives_its_parent(start_server: Callable[..., Server]) -> None:
     server = start_server("--workers", "2")
     workers = _children(server.process.pid)
     assert len(workers) >= 2
@@ -123,15 +133,9 @@ def test_a_server_database_without_our_schema_is_refused(cli: Cli, empty_url: st
 
     assert (outcome.code, outcome.stderr.splitlines()) == (
         1,
-        ["The database has schema 0, this version needs {}. Run `carryout migrate` first.".format(_newest())],
+        [f"The database has schema 0, this version needs {newest()}. Run `carryout migrate` first."],
     )
     assert cli.ok("migrate", "--json", CARRYOUT_DATABASE_URL=empty_url).json["from"] == 0
-
-
-def _newest() -> int:
-    from carryout.db.migrate import newest  # noqa: PLC0415  # only here
-
-    return newest()
 
 
 def test_python_without_docstrings_is_refused(tmp_path: Path) -> None:
@@ -230,9 +234,7 @@ def test_a_database_that_another_process_holds_is_waited_for(
         [
             sys.executable,
             "-c",
-            "import sqlite3, sys\n"
-            "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-            "c.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.readline()\nc.rollback()",
+            HOLDER,
             data_dir / "carryout.db",
         ],
         stdin=subprocess.PIPE,
@@ -255,11 +257,11 @@ def test_a_database_that_another_process_holds_is_waited_for(
 @EMBEDDED
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_a_full_disk_is_503_and_heals_without_a_restart(
-    cli: Cli, start_server: Callable[..., Server], tmp_path: Path, data_dir: Path
+    cli: Cli, start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", small], check=False).returncode != 0:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", small], check=False).returncode != 0:  # noqa: S607  # from the PATH
         pytest.skip("this machine does not let us mount")
     try:
         environment = {**cli.environment, "CARRYOUT_DATA_DIR": str(small), "CARRYOUT_DATABASE_URL": ""}
@@ -278,6 +280,4 @@ def test_a_full_disk_is_503_and_heals_without_a_restart(
         assert view(server, token_of(2)).status == 200
         server.kill()
     finally:
-        subprocess.run(["umount", "-l", small], check=True)
-
-
+        subprocess.run(["umount", "-l", small], check=True)  # noqa: S607  # from the PATH

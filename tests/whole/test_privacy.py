@@ -1,4 +1,4 @@
-"""What is personal or opens something is nowhere in plain: not in logs, not on the disk; and what is redacted stays so."""
+"""What is personal or opens something is in no log and in no file in plain; what is redacted stays so."""
 
 import sqlite3
 from collections.abc import Callable
@@ -49,7 +49,9 @@ def _play(shop: Shop, server: Server) -> list[str]:
 
 
 def _on_disk(data_dir: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in data_dir.rglob("*") if file.is_file() and "serve.lock" not in file.name)
+    return b"".join(
+        file.read_bytes() for file in data_dir.rglob("*") if file.is_file() and "serve.lock" not in file.name
+    )
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
@@ -100,9 +102,10 @@ def test_what_was_redacted_is_gone_and_stays_gone(
     shop = Shop(cli).open(tmp_path)
     server = start_server()
     deliver(server, "orders/paid", order_body(), "delivery 1")
-    (sealed,), (person,) = _rows(data_dir, "SELECT body FROM inbox WHERE delivery_id = 'delivery 1'")[0], _rows(
-        data_dir, "SELECT person FROM orders"
-    )[0]
+    (sealed,), (person,) = (
+        _rows(data_dir, "SELECT body FROM inbox WHERE delivery_id = 'delivery 1'")[0],
+        _rows(data_dir, "SELECT person FROM orders")[0],
+    )
     assert isinstance(sealed, bytes)
     assert isinstance(person, bytes)
     assert sealed in _on_disk(data_dir)
@@ -116,7 +119,11 @@ def test_what_was_redacted_is_gone_and_stays_gone(
         return waiting == [(0,)] and sealed[-40:] not in _on_disk(data_dir) and person[-16:] not in _on_disk(data_dir)
 
     eventually(is_scrubbed)
-    assert [body for (body,) in _rows(data_dir, "SELECT body FROM inbox WHERE topic NOT LIKE 'products%'") if body is not None] == []
+    assert [
+        body
+        for (body,) in _rows(data_dir, "SELECT body FROM inbox WHERE topic NOT LIKE 'products%'")
+        if body is not None
+    ] == []
     assert _rows(data_dir, "SELECT person, email_digest, customer_digest FROM orders") == [(None, None, None)]
     assert view(server, token_of(1)).json["order"]["order_number"] == 1001
     assert download(server, shop.link(server)).body == shop.content

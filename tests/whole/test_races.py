@@ -50,9 +50,7 @@ def _limited(document: object) -> list[dict[str, dict[str, object]]]:
     return [asset for line in lines for asset in line["assets"]]
 
 
-def test_an_address_limit_of_two_lets_two_in(
-    cli: Cli, start_server: Callable[..., Server], tmp_path: Path
-) -> None:
+def test_an_address_limit_of_two_lets_two_in(cli: Cli, start_server: Callable[..., Server], tmp_path: Path) -> None:
     shop = Shop(cli).open(tmp_path, address_limit="2")
     server = start_server("--workers", "2")
     deliver(server, "orders/paid", order_body(), "delivery 1")

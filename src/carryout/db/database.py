@@ -34,7 +34,10 @@ class Database(Protocol):
         ...
 
     async def write(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """`work(tx, *args)` as one durable transaction. Errors: `DatabaseBusy`, `DatabaseFull`, `DatabaseUnavailable`."""
+        """`work(tx, *args)` as one durable transaction.
+
+        Errors: `DatabaseBusy`, `DatabaseFull`, `DatabaseUnavailable`.
+        """
         ...
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:

@@ -25,7 +25,7 @@ _LOCK = 0x636172727974  # any number that only we use
 
 
 class SchemaNewer(CarryoutError):
-    """The database has schema {found}, which this version of Carryout does not know. Install the newer version again."""
+    """The database has schema {found}, which this version of Carryout does not know. Install the newer version."""
 
     kind = Kind.MISCONFIGURED
 

@@ -189,7 +189,7 @@ class PostgresqlDatabase:
             for channel in dict.fromkeys(tx.woken):
                 await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, channel)
             if await connection.execute("COMMIT") != "COMMIT":
-                raise CommitRefused(CommitRefused.__doc__)
+                raise CommitRefused(CommitRefused.__doc__)  # noqa: TRY301 - it is undone like any other failure
         except BaseException:
             with suppress(*_LOST):
                 await asyncio.shield(connection.execute("ROLLBACK"))

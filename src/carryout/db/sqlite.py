@@ -72,7 +72,7 @@ class SqliteDatabase:
         """Run `work(tx, *args)` in a transaction; when this returns, it is on the disk."""
         if self._is_closed:
             raise DatabaseUnavailable
-        # Shielded: a caller that goes away must not leave the commit unobserved or the future cancelled under the writer.
+        # Shielded: a caller that goes away must not cancel the future under the writer.
         return cast("T", await asyncio.shield(asyncio.wrap_future(self._writer.submit(work, args))))
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:
@@ -86,8 +86,11 @@ class SqliteDatabase:
         self._listeners.setdefault(channel, []).append(call_back)
 
     async def scrub(self, tables: Iterable[str]) -> None:
-        """Leave nothing of deleted or overwritten rows on the disk: pages are zeroed as they free (`secure_delete`), here
-        the write-ahead log is emptied into the file. Raises `DatabaseBusy` while a reader holds the log."""
+        """Leave nothing of deleted or overwritten rows on the disk.
+
+        Pages are zeroed as they free (`secure_delete`); here the write-ahead log is emptied into the file. Errors:
+        `DatabaseBusy`, while a reader holds the log.
+        """
         del tables
         await self.write(empty_log)
 

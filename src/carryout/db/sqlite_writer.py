@@ -152,7 +152,7 @@ def _begin(connection: sqlite3.Connection, group: list[_Write], settle: Callable
 
 
 def _commit_begun(connection: sqlite3.Connection, group: list[_Write]) -> bool:
-    """Run the group in the transaction that began; False (and the error on each write) when it ended before its commit."""
+    """Run the group in the open transaction; False (and the error on each) when it ended before its commit."""
     if not group:
         return True
     tx = SqliteTx(connection)
@@ -186,7 +186,7 @@ def _run_one(connection: sqlite3.Connection, tx: SqliteTx, write: _Write, *, is_
     tx.woken = []
     try:
         write.result = drive(write.work(tx, *write.args))
-    except BaseException as error:  # noqa: BLE001 - the caller gets it, whatever it is
+    except BaseException as error:  # the caller gets it, whatever it is
         cause = translated(error) if isinstance(error, sqlite3.Error) else error
         if is_alone or not connection.in_transaction:
             raise _TransactionLost(cause) from error

@@ -16,13 +16,13 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.sql.elements import BindParameter  # noqa: TC002 - annotations of attributes are looked up
 from sqlalchemy.types import TypeEngine
 
 from carryout.db.rows import Row, mapper
 
-SQLITE: Final[Dialect] = sqlite_dialect.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-POSTGRESQL: Final[Dialect] = asyncpg_dialect.dialect()
+SQLITE: Final[Dialect] = sqlite_dialect.dialect(paramstyle="qmark")
+POSTGRESQL: Final[Dialect] = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no type here
 
 T = TypeVar("T")
 
@@ -52,7 +52,8 @@ def _item_type(column: ColumnElement[Any]) -> TypeEngine[Any]:
 
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"{compiler.process(element.column, **kw)} IN (SELECT value FROM json_each({compiler.process(element.param, **kw)}))"
+    column, param = compiler.process(element.column, **kw), compiler.process(element.param, **kw)
+    return f"{column} IN (SELECT value FROM json_each({param}))"  # noqa: S608 - both were written by the compiler
 
 
 @compiles(among, "postgresql")
@@ -73,7 +74,7 @@ class Compiled:
         self._has_lists = dialect is SQLITE and any(isinstance(bound.type, ARRAY) for bound in compiled.binds.values())
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
-        """The parameters in the order of the text. A missing one is a `KeyError`: every statement names what it needs."""
+        """The parameters in the order of the text. A missing one is a `KeyError`."""
         if not self._literals and not self._has_lists:
             return [params[name] for name in self._names]
         literals = self._literals

@@ -1,7 +1,7 @@
 """The tables, one module a room. A table is written by its own room's store alone.
 
 Ids are 64-bit integers inside and UUIDv7 (`uid`) outside; times are microseconds UTC; JSON is text; what is personal or
-secret is sealed bytes or a digest. Every table but `stores` carries `store_id`, and it leads every index of a big table.
+secret is sealed bytes or a digest. Every table but `stores` carries `store_id`; it leads every index of a big table.
 """
 
 from carryout.db.tables.catalog import assets, attachments, products, versions
