@@ -11,7 +11,7 @@ from carryout.db.tables import lines
 from carryout.entitlements import store as entitlements
 from carryout.orders import store as orders
 
-HOT = {
+HOT: dict[str, Statement] = {
     "token": entitlements.BY_TOKEN,
     "token of a shop": entitlements.BY_TOKEN_OF_SHOP,
     "lines": entitlements.LINES,
