@@ -9,10 +9,9 @@ import pytest
 from carryout.cli import archive
 from carryout.cli.archive import BackupDamaged, Reader, Writer, blob_name, blob_of
 from carryout.cli.reading import opened, store_file
-from carryout.identifiers import new_uid
 from carryout.storage import DiskStorage
 
-UID = new_uid()
+UID = "01a20ecf-0028-7121-ba3e-33661c327369"
 
 
 @pytest.fixture

@@ -148,3 +148,9 @@ async def test_nothing_redacted_is_left_in_the_files(shop: Shop, data_dir: Path)
 def written(data_dir: Path) -> bytes:
     """Every byte of the database, its write-ahead log included."""
     return b"".join(path.read_bytes() for path in data_dir.glob("carryout.db*"))
+
+
+async def test_a_delivery_that_races_the_removal_of_its_store_is_refused_as_unknown(shop: Shop) -> None:
+    await shop.database.write(merchants.delete_store, shop.owner.id)
+    with pytest.raises(service.SignatureWrong):
+        await shop.intake.take_in(shop.owner, delivery("orders/paid", order()))

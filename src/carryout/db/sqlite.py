@@ -115,7 +115,8 @@ class SqliteDatabase:
         try:
             return drive(work(self._read_tx, *args))
         finally:
-            run("ROLLBACK")
+            if self._reader.in_transaction:  # an error may have ended it already
+                run("ROLLBACK")
             self._read_seconds += time.perf_counter() - started
 
     def _sweep(self, work: Work, args: tuple[Any, ...]) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, BindParameter, bindparam, case, cast, delete, func, or_, select, tuple_, update
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, case, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx, among
@@ -237,10 +237,13 @@ REDACTED_AT: Final = Query(
     .limit(1),
     int,
 )
+# A person's wish covers what they had bought by then (`orders.service.record` says the same of later deliveries).
 _IS_REDACTED = or_(
     among(_o.shopify_id, "shopify_ids"),
-    among(_o.customer_digest, "customers"),
-    among(_o.email_digest, "emails"),
+    and_(
+        or_(among(_o.customer_digest, "customers"), among(_o.email_digest, "emails")),
+        _o.ordered_at <= bindparam("now", type_=BigInteger),
+    ),
 )
 REDACT: Final = Query(
     update(orders)

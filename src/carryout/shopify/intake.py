@@ -65,7 +65,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - whatever it is, the delivery is kept
             said = _unapplied(error, said.subject)
             _log.error("delivery_failed", delivery_id=delivery.delivery_id, reason=said.surprises[0])
-            return await self.database.write(service.receive, owner, delivery, said, sealed, self.keyring)
+            return await self.database.write(service.park, owner, delivery, said, sealed, self.keyring)
         if isinstance(said.facts, DataRequested):
             _log.info("data_requested", store=owner.domain, delivery_id=delivery.delivery_id)
         return outcome

@@ -17,12 +17,13 @@ from starlette.responses import Response
 
 from carryout.clock import Clock
 from carryout.db import Database
-from carryout.errors import CarryoutError, Kind
+from carryout.errors import CarryoutError
 from carryout.keyring import Keyring
 from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.shopify.intake import Intake, derived_id
 from carryout.shopify.model import Delivery, Outcome
+from carryout.shopify.service import SignatureWrong
 from carryout.shopify.translate import parse_time
 from carryout.web.problems import BodyTooLarge
 
@@ -35,12 +36,6 @@ _NO_SECRETS: Final = (b"an unknown shop costs as much time as a known one",)
 _HEADERS: Final = frozenset({
     b"hmac-sha256", b"shop-domain", b"topic", b"webhook-id", b"event-id", b"triggered-at", b"api-version",
 })  # fmt: skip
-
-
-class SignatureWrong(CarryoutError):
-    """The signature or the shop of this webhook is missing or wrong."""
-
-    kind = Kind.UNAUTHENTICATED
 
 
 @dataclass(frozen=True)
