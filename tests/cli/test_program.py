@@ -9,19 +9,6 @@ from carryout.cli.program import FAILED, MISUSED, make_program, run
 from tests.world.program import Cli
 
 COMMANDS = ["serve", "worker", "migrate", "check", "demo", "store", "key", "asset", "order", "explain", "ingest"]
-    "serve",
-    "worker",
-    "migrate",
-    "check",
-    "demo",
-    "evidence",
-    "store",
-    "key",
-    "asset",
-    "order",
-    "explain",
-    "ingest",
-]
 COMMANDS += ["jobs", "backup", "restore", "openapi", "evidence"]
 
 
