@@ -1,3 +1,5 @@
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +71,9 @@ def test_a_digest_depends_on_key_and_purpose() -> None:
     assert keyring.digest("email", "a") == keyring.digests("email", "a")[0]
     assert len({keyring.digest("email", "a"), keyring.digest("address", "a"), keyring.digest("email", "b")}) == 3
     assert keyring.digest("email", "\ud800")
+
+
+def test_a_signature_is_an_hmac_of_its_derived_key() -> None:
+    secret = "a secret of sixteen"
+    key = hmac.digest(secret.encode(), b"carryout tickets", "sha256")
+    assert Keyring([secret]).sign(b"message") == hmac.digest(key, b"message", "sha256")[:16]

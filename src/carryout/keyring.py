@@ -4,6 +4,7 @@ The first key signs, seals and derives; all of them verify and open. A sealed te
 sealed under, so that a key that is still in use can be named when it is missing.
 """
 
+import hashlib
 import hmac
 import os
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from carryout.errors import CarryoutError, Kind
 MAC_BYTES: Final = 16
 KEY_ID_BYTES: Final = 4
 _NONCE_BYTES: Final = 12
+_BLOCK_BYTES: Final = 64
 
 
 class SealBroken(CarryoutError):
@@ -25,13 +27,29 @@ class SealBroken(CarryoutError):
     kind = Kind.MISCONFIGURED
 
 
+class _Hmac:
+    """HMAC-SHA-256 (RFC 2104) with both pads hashed beforehand: a ticket costs less than half of `hmac.digest`."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def digest(self, message: bytes) -> bytes:
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 class SecretKey:
     """One secret and the keys derived from it (HMAC-SHA-256 with a label each)."""
 
     def __init__(self, secret: str) -> None:
         raw = secret.encode()
         self.key_id = _derive(raw, b"key id")[:KEY_ID_BYTES]
-        self.tickets = _derive(raw, b"tickets")
+        self.tickets = _Hmac(_derive(raw, b"tickets"))
         self.digests = _derive(raw, b"digests")
         self.seal = ChaCha20Poly1305(_derive(raw, b"seal"))
         self.order_tokens = _derive(raw, b"order tokens")
@@ -100,7 +118,7 @@ def _derive(secret: bytes, label: bytes) -> bytes:
 
 
 def _mac(key: SecretKey, message: bytes) -> bytes:
-    return hmac.digest(key.tickets, message, "sha256")[:MAC_BYTES]
+    return key.tickets.digest(message)[:MAC_BYTES]
 
 
 def _keyed(key: SecretKey, purpose: str, text: str) -> bytes:

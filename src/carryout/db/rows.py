@@ -9,12 +9,15 @@ import enum
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 Row = Sequence[Any]
 T = TypeVar("T")
+
+_KEPT_STRUCTS: Final = 256
 
 
 class ColumnsDiffer(TypeError):
@@ -61,6 +64,9 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
         return bool
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return {member.value: member for member in hint}.__getitem__
-    if typing.get_origin(hint) in (list, tuple, dict) or (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        # Frozen, and few: a store's settings come with each of its orders.
+        return lru_cache(_KEPT_STRUCTS)(msgspec.json.Decoder(hint).decode)
+    if typing.get_origin(hint) in (list, tuple, dict):
         return msgspec.json.Decoder(hint).decode
     return None
