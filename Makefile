@@ -25,7 +25,7 @@ run: install ## fill a demo store and serve it on http://127.0.0.1:8000
 	@exec $(BIN)/carryout serve
 
 .PHONY: servers
-servers: ## install the servers that tests start for themselves (PostgreSQL)
+servers: ## install what tests start for themselves (PostgreSQL, Chromium)
 	@bash scripts/install-servers.sh
 
 .PHONY: test

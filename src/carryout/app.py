@@ -15,7 +15,7 @@ from carryout import __version__
 from carryout.clock import Clock
 from carryout.clock import now as read_clock
 from carryout.db import Database, Tx, open_database
-from carryout.downloads.stream import DecidingDoor
+from carryout.downloads.stream import STATUS, DecidingDoor
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.tasks import EntitlementTasks
 from carryout.jobs import queue
@@ -29,6 +29,7 @@ from carryout.shopify.webhooks import BODY_LIMIT_BYTES, WebhookDoor
 from carryout.storage import Storage, open_storage
 from carryout.storefront.api import PATH as CUSTOMER_PATH
 from carryout.storefront.api import CustomerDoor
+from carryout.storefront.pages import PageDoor
 from carryout.tickets import Links, Tickets
 from carryout.web.access_log import open_access_log
 from carryout.web.contract import ContractDoor
@@ -128,6 +129,7 @@ def routes(house: House, base_url: str, metrics: Metrics) -> list[DeclaredRoute]
         _customer_route(house, base_url, guesses),
         _webhook_route(house, metrics),
         _download_route(house, metrics, guesses),
+        *_page_routes(house, base_url, guesses),
         *_operator_routes(house, metrics),
     ]
 
@@ -192,6 +194,22 @@ def _download_route(house: House, metrics: Metrics, guesses: GuessLimit) -> Decl
         body_limit_bytes=NO_BODY,
         head=Head.SPENDS_NOTHING,
     )
+
+
+def _page_routes(house: House, base_url: str, guesses: GuessLimit) -> list[DeclaredRoute]:
+    tickets = Tickets(house.keyring)
+    door = PageDoor(
+        house.database,
+        house.storage,
+        tickets,
+        Links(tickets, base_url),
+        house.keyring,
+        house.now,
+        guesses,
+        house.settings.trusted_proxies,
+        STATUS,
+    )
+    return door.routes()
 
 
 def _operator_routes(house: House, metrics: Metrics) -> list[DeclaredRoute]:

@@ -104,6 +104,11 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
             ticket, filename = pick(scene.tickets)
             case.path_parameters = {"ticket": ticket, "filename": filename}
             case.headers = {"Accept": pick(("*/*", "text/html"))}
+        case "/o/{ticket}" | "/o/{ticket}/logo":
+            case.path_parameters = {"ticket": pick(scene.pages)[0]}
+        case "/o/{ticket}/{grant}":
+            ticket, grant = pick(scene.pages)
+            case.path_parameters = {"ticket": ticket, "grant": grant}
         case "/webhooks/shopify":
             case.body = raw
             case.media_type = "application/json"

@@ -24,7 +24,7 @@ from carryout.orders import service as orders
 from carryout.orders.model import Standing
 from carryout.settings import Settings
 from carryout.storage import Blob
-from carryout.tickets import Links, Tickets
+from carryout.tickets import Links, TicketKind, Tickets
 from tests.cast import MIRA, NOW, OTHER
 from tests.catalog.makers import make_products
 from tests.merchants.makers import KEYRING, make_store
@@ -47,11 +47,15 @@ _STANDINGS: Final = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a test may ask for. `links` are paths of download links; `poor` is a token under a plan without any."""
+    """What a test may ask for. `links` are paths of download links; `poor` is a token under a plan without any.
+
+    `pages` are the ticket of each order's page and its first grant.
+    """
 
     tokens: tuple[str, ...]
     poor: str
     links: tuple[str, ...]
+    pages: tuple[tuple[str, str], ...]
 
     @property
     def tickets(self) -> list[tuple[str, str]]:
@@ -70,22 +74,23 @@ async def _set_scene(settings: Settings) -> Scene:
         store = await house.database.write(make_store, MIRA)
         await house.database.write(make_store, OTHER)
         blob = await house.storage.put(store.uid, _once(CONTENT))
-        links = await house.database.write(_fill, store, blob)
+        links, pages = await house.database.write(_fill, store, blob)
         poor = await house.database.write(_fill_poor)
     finally:
         await house.database.close()
-    return Scene(tuple(_token(name) for name in _STANDINGS), poor, tuple(links))
+    return Scene(tuple(_token(name) for name in _STANDINGS), poor, tuple(links), tuple(pages))
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _fill(tx: Tx, store: Store, blob: Blob) -> list[str]:
+async def _fill(tx: Tx, store: Store, blob: Blob) -> tuple[list[str], list[tuple[str, str]]]:
     await make_products(tx, store.id)
     for asset in await _make_assets(tx, store, blob):
         await catalog.attach(tx, store.id, asset.id, skus=["book-epub"], now=NOW)
     links: list[str] = []
+    pages: list[tuple[str, str]] = []
     for number, (name, standing) in enumerate(_STANDINGS.items(), 1):
         order = await make_order(tx, store, shopify_id=number, token=_token(name), standing=standing)
         await entitlements.regrant(tx, store, order.id, NOW)
@@ -99,7 +104,8 @@ async def _fill(tx: Tx, store: Store, blob: Blob) -> list[str]:
             case "spent":
                 await orders.set_terms(tx, store.id, order, {"downloads": 0})
         links += await _links(tx, store, order.id, 3 if name == "paid" else 1)
-    return links
+        pages.append(await _page(tx, store, order.id))
+    return links, pages
 
 
 async def _links(tx: Tx, store: Store, order_id: int, count: int) -> list[str]:
@@ -110,6 +116,12 @@ async def _links(tx: Tx, store: Store, order_id: int, count: int) -> list[str]:
         urlsplit(links.grant(store.id, grant.id, view.order.link_generation, grant.filename)).path
         for grant in view.grants[:count]
     ]
+
+
+async def _page(tx: Tx, store: Store, order_id: int) -> tuple[str, str]:
+    view = await entitlements.view_by_id(tx, store.id, order_id)
+    ticket = Tickets(KEYRING).issue(TicketKind.ORDER, store.id, order_id, view.order.link_generation)
+    return ticket, view.grants[0].uid
 
 
 async def _make_assets(tx: Tx, store: Store, blob: Blob) -> list[Asset]:

@@ -17,6 +17,9 @@ SEEN = {
     "POST /webhooks/shopify": {200, 400, 401},
     "GET /d/{ticket}/{filename}": {200, 302, 402, 403, 404, 410},
     "HEAD /d/{ticket}/{filename}": {200, 402, 403, 404, 410},
+    "GET /o/{ticket}": {200, 404},
+    "HEAD /o/{ticket}": {200, 404},
+    "POST /o/{ticket}/{grant}": {303, 402, 403, 404, 410},
 }
 
 

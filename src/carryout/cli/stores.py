@@ -6,6 +6,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from carryout.cli.output import AsJson, pairs, print_facts, print_json, print_table
+from carryout.cli.pictures import keep_logo
 from carryout.cli.session import Session, run
 from carryout.clock import now
 from carryout.merchants import service as merchants
@@ -87,8 +88,9 @@ async def _set(session: Session, text: str, words: list[tuple[str, str]], *, app
     from carryout.entitlements import service as entitlements  # noqa: PLC0415  # the other commands do without
 
     store = await session.find_store(text)
+    kept = await keep_logo(session, store, words)
     changed = await session.database.write(
-        merchants.set_values, store.id, words, session.keyring, session.settings.plans, now()
+        merchants.set_values, store.id, kept, session.keyring, session.settings.plans, now()
     )
     if apply_to_existing:
         await session.database.write(entitlements.enqueue_settings, changed, now())

@@ -1,11 +1,15 @@
 """Whole copies of an embedded database: made while it is in use, examined before one takes its place."""
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from carryout.db.sqlite_connection import BUSY_SECONDS, translated
+
+_LOGO: Final = re.compile(r"([0-9a-f]{64})\.[a-z]+")  # as it stands in a store's settings, once it is in the storage
 
 
 def copy(source: Path, target: Path) -> None:
@@ -36,12 +40,14 @@ def find_damage(path: Path) -> str | None:
 
 
 def list_blobs(path: Path) -> list[tuple[str, bytes]]:
-    """The files that a copy refers to: the store's public id and the SHA-256 of each."""
+    """The files that a copy refers to, logos too: the store's public id and the SHA-256 of each, each once."""
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(
-            "SELECT DISTINCT stores.uid, versions.sha256 FROM versions"
-            " JOIN stores ON stores.id = versions.store_id ORDER BY 1, 2"
+        blobs = connection.execute(
+            "SELECT stores.uid, versions.sha256 FROM versions JOIN stores ON stores.id = versions.store_id"
         ).fetchall()
+        logos = connection.execute("SELECT uid, json_extract(settings, '$.logo') FROM stores").fetchall()
+    kept = [(uid, bytes.fromhex(found[1])) for uid, logo in logos if (found := _LOGO.fullmatch(logo or ""))]
+    return sorted({*blobs, *kept})
 
 
 def settle(path: Path) -> None:

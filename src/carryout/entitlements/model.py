@@ -106,6 +106,7 @@ class OrderView(msgspec.Struct, frozen=True):
     plan: str
     settings: StoreSettings
     uninstalled_at: int | None
+    locale: str | None
 
 
 class LineView(msgspec.Struct, frozen=True):

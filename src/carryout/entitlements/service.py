@@ -72,25 +72,27 @@ def grant_facts(view: GrantView) -> GrantFacts:
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A grant with the verdict of now and the limit in force (None: no limit)."""
+    """A grant with the verdict of now and the terms in force (None: no limit); times are microseconds UTC."""
 
     grant: GrantView
     refusal: Refusal | None
     message: str | None
     limit: int | None
+    expires_at: int | None
+    release_at: int | None
 
 
-def judge(view: CustomerView, now: int) -> list[Judged]:
-    """Every grant of an order as a face without a client judges it."""
+def judge(view: CustomerView, now: int, client: ClientFacts | None = None) -> list[Judged]:
+    """Every grant of an order, as a face without a client judges it, or for a client."""
     order = order_facts(view.order)
     messages = view.order.settings.messages
     judged = []
     for grant in view.grants:
         facts = grant_facts(grant)
         terms = rules.effective(order, facts)
-        refusal = rules.first_refusal(rules.Case(order, facts, terms, None, now))
+        refusal = rules.first_refusal(rules.Case(order, facts, terms, client, now))
         text = None if refusal is None else rules.message(refusal, messages)
-        judged.append(Judged(grant, refusal, text, terms.downloads))
+        judged.append(Judged(grant, refusal, text, terms.downloads, terms.expires_at, terms.release_at))
     return judged
 
 
@@ -151,6 +153,13 @@ def judge_claim(found: Claimed, now: int) -> Refused | None:
     return None if refusal is None else refuse(found.order, refusal)
 
 
+async def client_facts(tx: Tx, order: OrderView, addresses: Sequence[bytes]) -> ClientFacts:
+    """What is known of a client; `addresses` are the digests of its address, one for each secret key."""
+    owner = order.store_id
+    known = [digest for digest in addresses if await store.find_address(tx, owner, order.id, digest) is not None]
+    return ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, owner, order.id))
+
+
 # ── spending
 
 
@@ -166,15 +175,13 @@ async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) ->
     order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
     order = _live(order, ticket)
     grant = await _grant(tx, ticket)
-    owner = order.store_id
-    known = [digest for digest in addresses if await store.find_address(tx, owner, order.id, digest) is not None]
-    client = ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, owner, order.id))
+    client = await client_facts(tx, order, addresses)
     refusal = rules.verdict(order_facts(order), grant_facts(grant), client, now)
     if refusal is not None:
         return refuse(order, refusal)
     if await store.spend_use(tx, ticket.store_id, grant.id) is None:
         return refuse(order, Refusal.DOWNLOAD_LIMIT_REACHED)
-    if not known:
+    if client.is_new_address:
         await store.insert_address(tx, ticket.store_id, order.id, addresses[0], now)
     return Claimed(order, grant)
 

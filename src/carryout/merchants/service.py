@@ -15,6 +15,7 @@ from carryout.identifiers import is_uid, new_uid
 from carryout.keyring import Keyring
 from carryout.merchants import rules, store
 from carryout.merchants.model import ApiKey, Dialect, NewKey, NewStore, SettingFault, SignedStore, Store
+from carryout.merchants.rules import dark_pair
 from carryout.merchants.store import delete_store, find_by_id, list_all, list_keys
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "StoreUnknown",
     "create",
     "create_key",
+    "dark_pair",
     "delete_store",
     "find_by_domain",
     "find_by_id",

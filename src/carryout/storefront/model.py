@@ -1,6 +1,9 @@
-"""The reply of the customer endpoint, key by key (Fileflare API, `customer-account-orders`)."""
+"""The reply of the customer endpoint, key by key (Fileflare API, `customer-account-orders`), and the buyer's page."""
 
 import msgspec
+
+from carryout.entitlements.model import Refusal
+from carryout.merchants.model import StoreSettings
 
 
 class ProductEntry(msgspec.Struct, frozen=True):
@@ -77,3 +80,47 @@ class Reply(msgspec.Struct, frozen=True):
 
     order: OrderEntry
     text: PageText
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One grant on the page. Times are microseconds UTC; `limit` None is no limit; `message` is the default one."""
+
+    uid: str
+    grant_id: int
+    filename: str
+    is_link: bool
+    link_url: str | None
+    size_bytes: int | None
+    size_text: str | None
+    sha256: str | None
+    used: int
+    limit: int | None
+    expires_at: int | None
+    release_at: int | None
+    refusal: Refusal | None
+    message: str | None
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What one line granted, under its product's name; without a title it is the order's own."""
+
+    title: str | None
+    rows: list[Row]
+
+
+class OrderPage(msgspec.Struct, frozen=True):
+    """Everything on the buyer's page, judged for the client that asked; nothing of it is personal."""
+
+    store_id: int
+    store_uid: str
+    order_id: int
+    order_number: int | None
+    link_generation: int
+    locale: str | None
+    settings: StoreSettings
+    groups: list[Group]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, in the order of the page."""
+        return [row for group in self.groups for row in group.rows]

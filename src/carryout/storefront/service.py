@@ -1,28 +1,42 @@
 """What the buyer's faces show of an order: the same judgement, put into the contract's words."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from carryout.catalog.service import display_size
+from carryout.db import Tx
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.model import CustomerView, GrantView, LineView, OrderView
 from carryout.entitlements.service import Judged
+from carryout.errors import CarryoutError, Kind
+from carryout.orders.service import OrderUnknown
 from carryout.storefront.model import (
     AssetData,
     AssetEntry,
+    Group,
     Limits,
     LineEntry,
     OrderEntry,
+    OrderPage,
     PageText,
     ProductEntry,
     RefusalEntry,
     Reply,
+    Row,
 )
-from carryout.tickets import Links
+from carryout.tickets import Links, Ticket
 
 DEFAULT_TITLE: Final = "Download files for your orders"
 _UNKNOWN_SIZE: Final = "unknown"
+_NO_VARIANT: Final = "Default Title"  # what Shopify calls the only variant of a product
+
+
+class OrderLinkUnknown(CarryoutError):
+    """This link does not work. Please open the newest e-mail of the shop about your order and use the link in it."""
+
+    kind = Kind.NOT_FOUND
 
 
 def reply(view: CustomerView, links: Links, now: int) -> Reply:
@@ -33,6 +47,62 @@ def reply(view: CustomerView, links: Links, now: int) -> Reply:
     lines = [LineEntry(_product(line), by_line[line.id]) for line in view.lines]
     text = PageText(view.order.settings.title or DEFAULT_TITLE, view.order.settings.text)
     return Reply(OrderEntry(view.order.order_number, lines, by_line[None], text), text)
+
+
+async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) -> OrderPage:
+    """The buyer's page behind an order's ticket, judged for a client; nothing is spent and nothing is written.
+
+    `addresses` are the digests of the client's address under every secret key. Errors: `OrderLinkUnknown`.
+    """
+    try:
+        view = await entitlements.view_by_id(tx, ticket.store_id, ticket.row_id)
+    except OrderUnknown:
+        raise OrderLinkUnknown from None
+    order = view.order
+    if order.link_generation != ticket.generation:
+        raise OrderLinkUnknown
+    client = await entitlements.client_facts(tx, order, addresses)
+    by_line: defaultdict[int | None, list[Row]] = defaultdict(list)
+    for judged in entitlements.judge(view, now, client):
+        by_line[judged.grant.line_id].append(_row(judged))
+    groups = [Group(_title(line), by_line[line.id]) for line in view.lines if line.id in by_line]
+    if None in by_line:
+        groups.append(Group(None, by_line[None]))
+    return OrderPage(
+        order.store_id,
+        order.store_uid,
+        order.id,
+        order.order_number,
+        order.link_generation,
+        order.locale,
+        order.settings,
+        groups,
+    )
+
+
+def _title(line: LineView) -> str:
+    name = line.product_name or line.name
+    return name if line.variant_name in (None, "", _NO_VARIANT) else f"{name} \N{EN DASH} {line.variant_name}"
+
+
+def _row(judged: Judged) -> Row:
+    grant = judged.grant
+    return Row(
+        uid=grant.uid,
+        grant_id=grant.id,
+        filename=grant.filename,
+        is_link=grant.is_link,
+        link_url=grant.link_url,
+        size_bytes=grant.size_bytes,
+        size_text=grant.size_text,
+        sha256=None if grant.sha256 is None else grant.sha256.hex(),
+        used=grant.used,
+        limit=judged.limit,
+        expires_at=judged.expires_at,
+        release_at=judged.release_at,
+        refusal=judged.refusal,
+        message=judged.message,
+    )
 
 
 def _product(line: LineView) -> ProductEntry:
