@@ -14,7 +14,7 @@ from tests.storefront.makers import CONTENT, FAR_AHEAD, Shop, Sold, make_shop
 from tests.world.browser import NARROW, WIDE, running_browser, violations
 from tests.world.program import Server
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.parametrize("database_url", ["sqlite"], indirect=True), pytest.mark.large]
 
 RTL: Final = "\u05e9\u05dc\u05d5\u05dd (1).pdf"
 LONG: Final = "a-name-without-a-space-" * 10 + ".flac"
