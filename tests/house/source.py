@@ -39,8 +39,9 @@ class Source:
 
     @property
     def part(self) -> str:
-        """What it is in its room: `store`."""
-        return PurePosixPath(self.path).stem
+        """What it is in its room: `store`, also for a module of the package `store/`."""
+        path = PurePosixPath(self.path)
+        return "store" if path.parent.name == "store" else path.stem
 
     @cached_property
     def functions(self) -> list[Function]:

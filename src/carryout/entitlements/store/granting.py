@@ -1,146 +1,16 @@
-"""SQL of grants: the views that faces read, granting what is missing, and the one statement that spends a use."""
+"""SQL of granting: what an order should grant and does not, what is taken away, and what changed limits come to."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Label, Select, and_, bindparam, case, delete, func, or_, select, union, update
+from sqlalchemy import BigInteger, Select, and_, bindparam, delete, func, or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx, among
-from carryout.db.tables import (
-    assets,
-    attachments,
-    grants,
-    lines,
-    order_addresses,
-    order_assets,
-    orders,
-    products,
-    stores,
-    versions,
-)
-from carryout.entitlements.model import NO_LIMIT, GrantView, LineView, MissingGrant, OrderView
+from carryout.db.tables import assets, attachments, grants, lines, order_assets, orders
+from carryout.entitlements.model import MissingGrant
 
-_g, _o, _l, _a, _v, _p, _s, _at = (
-    grants.c, orders.c, lines.c, assets.c, versions.c, products.c, stores.c, attachments.c
-)  # fmt: skip
-_oa, _ad = order_assets.c, order_addresses.c
-
-# ── views
-
-_JOINED: Final[dict[str, Label[Any]]] = {
-    "store_uid": _s.uid.label("store_uid"),
-    "plan": _s.plan.label("plan"),
-    "settings": _s.settings.label("settings"),
-    "uninstalled_at": _s.uninstalled_at.label("uninstalled_at"),
-}
-_ORDER: Final = select(
-    *(_JOINED[name] if name in _JOINED else _o[name] for name in OrderView.__struct_fields__)
-).join_from(orders, stores, _o.store_id == _s.id)
-BY_TOKEN: Final = Query(_ORDER.where(_o.token_digest == bindparam("digest")).order_by(_o.id).limit(1), OrderView)
-BY_TOKEN_OF_SHOP: Final = Query(
-    _ORDER.where(_o.token_digest == bindparam("digest"), _s.domain == bindparam("domain")).order_by(_o.id).limit(1),
-    OrderView,
-)
-_BY_ID = _ORDER.where(_o.store_id == bindparam("store_id"), _o.id == bindparam("id"))
-BY_ID: Final = Query(_BY_ID, OrderView)
-BY_ID_HELD: Final = Query(_BY_ID.with_for_update(of=orders), OrderView)
-
-LINES: Final = Query(
-    select(
-        _l.id,
-        _l.name,
-        _p.uid.label("product_uid"),
-        _p.name.label("product_name"),
-        _p.variant_name,
-        _p.sku,
-        _p.product_id,
-        _p.variant_id,
-        _p.vendor,
-        _p.tags,
-    )
-    .join_from(lines, products, and_(_p.store_id == _l.store_id, _p.variant_id == _l.variant_id), isouter=True)
-    .where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id"))
-    .order_by(_l.position, _l.id),
-    LineView,
-)
-
-_GRANT_COLUMNS: Final[dict[str, Any]] = {
-    "quantity": _l.quantity,
-    "remaining": _l.remaining,
-    "asset_uid": _a.uid.label("asset_uid"),
-    "is_link": _a.is_link,
-    "filename": _a.filename,
-    "size_text": _a.size_text,
-    "link_url": _a.link_url,
-    "removed_at": _a.removed_at,
-    "size_bytes": _v.size_bytes,
-    "sha256": _v.sha256,
-    "crc32": _v.crc32,
-    "completed_at": _v.completed_at,
-}
-_GRANT: Final[Select[Any]] = (
-    select(*(_GRANT_COLUMNS[name] if name in _GRANT_COLUMNS else _g[name] for name in GrantView.__struct_fields__))
-    .join_from(grants, assets, _a.id == _g.asset_id)
-    .join(lines, _l.id == _g.line_id, isouter=True)
-    .join(versions, _v.id == _a.version_id, isouter=True)
-    .where(_g.revoked_at.is_(None))
-)
-_OURS: Final = _g.store_id == bindparam("store_id")
-GRANTS: Final = Query(_GRANT.where(_OURS, _g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
-GRANT: Final = Query(_GRANT.where(_OURS, _g.id == bindparam("id")), GrantView)
-ORDER_OF_GRANT: Final = Query(
-    select(_g.order_id).where(_g.store_id == bindparam("store_id"), _g.id == bindparam("id"), _g.revoked_at.is_(None)),
-    int,
-)
-
-# ── spending
-
-_own_of_order = select(_o.own_downloads).where(_o.id == _g.order_id).correlate(grants).scalar_subquery()
-_quantity = select(_l.quantity).where(_l.id == _g.line_id).correlate(grants).scalar_subquery()
-LIMIT: Final = func.coalesce(
-    _g.own_downloads,
-    _own_of_order,
-    _g.base_downloads * case((_g.is_per_unit, func.coalesce(_quantity, 1)), else_=1),
-    NO_LIMIT,
-)
-SPEND: Final = Query(
-    update(grants)
-    .where(
-        _g.store_id == bindparam("store_id"),
-        _g.id == bindparam("at_id"),
-        _g.revoked_at.is_(None),
-        or_(LIMIT == NO_LIMIT, _g.used < LIMIT),
-    )
-    .values(used=_g.used + 1)
-    .returning(_g.used),
-    int,
-)
-
-COUNT_ADDRESSES: Final = Query(
-    select(func.count().label("count")).where(
-        _ad.store_id == bindparam("store_id"), _ad.order_id == bindparam("order_id")
-    ),
-    int,
-)
-FIND_ADDRESS: Final = Query(
-    select(_ad.first_seen_at).where(
-        _ad.store_id == bindparam("store_id"),
-        _ad.order_id == bindparam("order_id"),
-        _ad.address_digest == bindparam("digest"),
-    ),
-    int,
-)
-INSERT_ADDRESS: Final = Statement(
-    insert(order_addresses)
-    .values(
-        store_id=bindparam("store_id"),
-        order_id=bindparam("order_id"),
-        address_digest=bindparam("digest"),
-        first_seen_at=bindparam("now"),
-    )
-    .on_conflict_do_nothing()
-)
+_g, _o, _l, _a, _at, _oa = grants.c, orders.c, lines.c, assets.c, attachments.c, order_assets.c
 
 # ── granting
 
@@ -305,63 +175,6 @@ GRANT_IDS: Final = Query(
     .limit(bindparam("limit")),
     int,
 )
-
-
-async def find_by_token(tx: Tx, digest: bytes, domain: str | None) -> OrderView | None:
-    """The order behind a token: of the store that claimed it first, or of the named shop."""
-    if domain is None:
-        return await tx.one(BY_TOKEN, digest=digest)
-    return await tx.one(BY_TOKEN_OF_SHOP, digest=digest, domain=domain)
-
-
-async def find_order(tx: Tx, store_id: int, order_id: int) -> OrderView | None:
-    """The order by our own key."""
-    return await tx.one(BY_ID, store_id=store_id, id=order_id)
-
-
-async def find_order_held(tx: Tx, store_id: int, order_id: int) -> OrderView | None:
-    """The order, its row locked until the transaction ends: claims of one order stand in line."""
-    return await tx.one(BY_ID_HELD, store_id=store_id, id=order_id)
-
-
-async def list_lines(tx: Tx, store_id: int, order_id: int) -> list[LineView]:
-    """The order's lines with their products."""
-    return await tx.all(LINES, store_id=store_id, order_id=order_id)
-
-
-async def list_grants(tx: Tx, store_id: int, order_id: int) -> list[GrantView]:
-    """The order's live grants with their assets."""
-    return await tx.all(GRANTS, store_id=store_id, order_id=order_id)
-
-
-async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
-    """A live grant."""
-    return await tx.one(GRANT, store_id=store_id, id=grant_id)
-
-
-async def find_order_id(tx: Tx, store_id: int, grant_id: int) -> int | None:
-    """The order of a live grant."""
-    return await tx.one(ORDER_OF_GRANT, store_id=store_id, id=grant_id)
-
-
-async def spend_use(tx: Tx, store_id: int, grant_id: int) -> int | None:
-    """Count one use while the limit allows it; the uses spent, or None when it allows no more."""
-    return await tx.one(SPEND, store_id=store_id, at_id=grant_id)
-
-
-async def count_addresses(tx: Tx, store_id: int, order_id: int) -> int:
-    """How many addresses have used the order."""
-    return await tx.one(COUNT_ADDRESSES, store_id=store_id, order_id=order_id) or 0
-
-
-async def find_address(tx: Tx, store_id: int, order_id: int, digest: bytes) -> int | None:
-    """When this address first used the order, or None: it is new."""
-    return await tx.one(FIND_ADDRESS, store_id=store_id, order_id=order_id, digest=digest)
-
-
-async def insert_address(tx: Tx, store_id: int, order_id: int, digest: bytes, now: int) -> None:
-    """Remember an address of the order."""
-    await tx.run(INSERT_ADDRESS, store_id=store_id, order_id=order_id, digest=digest, now=now)
 
 
 async def list_missing(tx: Tx, store_id: int, order_id: int) -> list[MissingGrant]:
