@@ -52,6 +52,15 @@ def first_refusal(case: Case) -> Refusal | None:
     return None
 
 
+def stop(order: OrderFacts, grant: GrantFacts) -> Refusal | None:
+    """What takes away even a download that was opened in time, or None: it may go on to its end.
+
+    Release, expiry, payment and limits are asked when a download is opened, not while it runs.
+    """
+    case = Case(order, grant, Effective(None, None, None), None, 0)
+    return next((refusal for refusal, holds in RULES if refusal in STOPS and holds(case)), None)
+
+
 def effective(order: OrderFacts, grant: GrantFacts) -> Effective:
     """The terms in force: the grant's own, else the order's, else the snapshot (of the asset, else the store)."""
     return Effective(
@@ -153,6 +162,10 @@ RULES: Final[tuple[tuple[Refusal, Callable[[Case], bool]], ...]] = (
     (Refusal.DOWNLOAD_LIMIT_REACHED, _is_used_up),
     (Refusal.IP_LIMIT_REACHED, _is_crowded),
     (Refusal.ASSET_UNAVAILABLE, _is_missing),
+)
+
+STOPS: Final = frozenset(
+    {Refusal.ACCESS_BLOCKED, Refusal.ORDER_CANCELLED, Refusal.FRAUD_SUSPECTED, Refusal.ORDER_REFUNDED}
 )
 
 

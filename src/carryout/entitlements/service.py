@@ -144,13 +144,29 @@ async def find_by_ticket(tx: Tx, ticket: Ticket) -> Claimed:
     """The grant behind a ticket, as it stands, nothing spent. Errors: `LinkUnknown`."""
     order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
     order = None if order_id is None else await store.find_order(tx, ticket.store_id, order_id)
-    return Claimed(_live(order, ticket), await _grant(tx, ticket))
+    return Claimed(_live(order, ticket.generation), await _grant(tx, ticket))
 
 
 def judge_claim(found: Claimed, now: int) -> Refused | None:
     """Why the grant could not be claimed now by a client that nothing is known of, or None."""
     refusal = rules.verdict(order_facts(found.order), grant_facts(found.grant), None, now)
     return None if refusal is None else refuse(found.order, refusal)
+
+
+def verdict(order: OrderView, grant: GrantView, client: ClientFacts | None, now: int) -> Refusal | None:
+    """Whether this grant may be used now by this client, and if not, why."""
+    return rules.verdict(order_facts(order), grant_facts(grant), client, now)
+
+
+def stop(order: OrderFacts, grant: GrantFacts) -> Refusal | None:
+    """Whether a download of this grant that was opened in time must not go on, and why."""
+    return rules.stop(order, grant)
+
+
+async def find_to_resume(tx: Tx, store_id: int, order_id: int, generation: int, *, is_held: bool) -> OrderView:
+    """The order of a running download; held, it stands in line with claims. Errors: `LinkUnknown`."""
+    find = store.find_order_held if is_held else store.find_order
+    return _live(await find(tx, store_id, order_id), generation)
 
 
 async def client_facts(tx: Tx, order: OrderView, addresses: Sequence[bytes]) -> ClientFacts:
@@ -163,6 +179,47 @@ async def client_facts(tx: Tx, order: OrderView, addresses: Sequence[bytes]) -> 
 # ── spending
 
 
+async def hold(tx: Tx, ticket: Ticket) -> Claimed:
+    """The grant behind a ticket, its order held until the transaction ends: whoever opens a download stands in line.
+
+    Nothing is spent. Errors: `LinkUnknown`.
+    """
+    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
+    order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
+    return Claimed(_live(order, ticket.generation), await _grant(tx, ticket))
+
+
+async def hold_order(tx: Tx, ticket: Ticket) -> tuple[OrderView, list[GrantView]]:
+    """The order behind a ticket, held as by `hold`, and its grants. Errors: `LinkUnknown`."""
+    order = _live(await store.find_order_held(tx, ticket.store_id, ticket.row_id), ticket.generation)
+    return order, await store.list_grants(tx, ticket.store_id, order.id)
+
+
+async def hold_by_id(tx: Tx, store_id: int, order_id: int) -> bool:
+    """Hold an order as `hold` does; whether there is one."""
+    return await store.find_order_held(tx, store_id, order_id) is not None
+
+
+async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
+    """A live grant as it stands."""
+    return await store.find_grant(tx, store_id, grant_id)
+
+
+async def spend(tx: Tx, store_id: int, grant_id: int) -> int | None:
+    """Spend one use by the statement that tests the limit; the uses spent, or None: it allows no more."""
+    return await store.spend_use(tx, store_id, grant_id)
+
+
+async def settle(tx: Tx, store_id: int, grant_id: int, *, uses: int, sent_bytes: int, size_bytes: int) -> None:
+    """Give uses back whose downloads ended unfinished, and charge what was sent (`sessions.rules.settle`, in SQL)."""
+    await store.update_account(tx, store_id, grant_id, uses=uses, sent_bytes=sent_bytes, size_bytes=size_bytes)
+
+
+async def note_address(tx: Tx, order: OrderView, address: bytes, now: int) -> None:
+    """Count an address among those of the order."""
+    await store.insert_address(tx, order.store_id, order.id, address, now)
+
+
 async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) -> Claimed | Refused:
     """Spend one use of the grant behind a ticket, or say why not; a refusal takes no address of the order.
 
@@ -173,7 +230,7 @@ async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) ->
     """
     order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
     order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
-    order = _live(order, ticket)
+    order = _live(order, ticket.generation)
     grant = await _grant(tx, ticket)
     client = await client_facts(tx, order, addresses)
     refusal = rules.verdict(order_facts(order), grant_facts(grant), client, now)
@@ -186,8 +243,8 @@ async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) ->
     return Claimed(order, grant)
 
 
-def _live(order: OrderView | None, ticket: Ticket) -> OrderView:
-    if order is None or order.link_generation != ticket.generation:
+def _live(order: OrderView | None, generation: int) -> OrderView:
+    if order is None or order.link_generation != generation:
         raise LinkUnknown
     return order
 

@@ -37,6 +37,7 @@ __all__ = [
     "CHAIN_EVENTS",
     "RecordChanged",
     "chain",
+    "decision",
     "forget",
     "list_due_chains",
     "list_events",
@@ -92,11 +93,17 @@ async def record_decision(
 
     Of a redacted order pass no witness. A refusal must be returned, not raised, for the record to stay.
     """
-    if refusal is None:
-        event = Event(EventType.DOWNLOAD_ALLOWED, subject, {"filename": filename, "used": used}, witnessed)
-    else:
-        event = Event(EventType.DOWNLOAD_REFUSED, subject, {"filename": filename, "code": refusal}, witnessed)
+    event = decision(subject, filename, refusal, witnessed, used=used)
     await record(tx, store_id, [event], now)
+
+
+def decision(
+    subject: Subject, filename: str, refusal: str | None, witnessed: Witness | None, *, used: int | None = None
+) -> Event:
+    """What a door decided, to be recorded: as `record_decision` says."""
+    if refusal is None:
+        return Event(EventType.DOWNLOAD_ALLOWED, subject, {"filename": filename, "used": used}, witnessed)
+    return Event(EventType.DOWNLOAD_REFUSED, subject, {"filename": filename, "code": refusal}, witnessed)
 
 
 async def record(tx: Tx, store_id: int, events: Sequence[Event], now: int) -> None:

@@ -11,6 +11,7 @@ from carryout.db.tables.evidence import event_chains, events
 from carryout.db.tables.jobs import jobs
 from carryout.db.tables.merchants import keys, stores
 from carryout.db.tables.orders import edits, lines, orders, redactions, refunds, risks, tombstones
+from carryout.db.tables.sessions import session_parts, sessions
 from carryout.db.tables.shopify import inbox
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "redactions",
     "refunds",
     "risks",
+    "session_parts",
+    "sessions",
     "stores",
     "tombstones",
     "versions",

@@ -14,6 +14,8 @@ grants = Table(
     parent("line_id", "lines.id", nullable=True),
     parent("asset_id", "assets.id"),
     number("used", default=0),
+    # What downloads sent that gave their use back; each time it comes to the file's size, a use is spent for it.
+    number("undelivered_bytes", default=0),
     # The snapshot of the terms when the grant was made; NULL is no limit.
     maybe_number("base_downloads"),
     Column("is_per_unit", Boolean, nullable=False),

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Label, Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Label, Select, and_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx
@@ -16,7 +16,7 @@ from carryout.db.tables import (
     stores,
     versions,
 )
-from carryout.entitlements.model import NO_LIMIT, GrantView, LineView, OrderView
+from carryout.entitlements.model import GrantView, LineView, OrderView
 from carryout.entitlements.store.granting import (
     APPLY_TO_EXISTING,
     DELETE_ORDER_ASSET,
@@ -39,6 +39,7 @@ from carryout.entitlements.store.granting import (
     revoke_of_order,
     update_snapshots,
 )
+from carryout.entitlements.store.spending import LIMIT, SETTLE, SPEND, spend_use, update_account
 
 __all__ = [
     "APPLY_TO_EXISTING",
@@ -47,11 +48,14 @@ __all__ = [
     "INSERT_OF_LINE",
     "INSERT_OF_ORDER",
     "INSERT_ORDER_ASSET",
+    "LIMIT",
     "MISSING_OF_LINES",
     "MISSING_OF_ORDER",
     "REACHED",
     "REVOKE_DETACHED",
     "REVOKE_OF_ORDER",
+    "SETTLE",
+    "SPEND",
     "delete_order_asset",
     "insert_grants",
     "insert_order_asset",
@@ -60,6 +64,8 @@ __all__ = [
     "list_reached",
     "revoke_detached",
     "revoke_of_order",
+    "spend_use",
+    "update_account",
     "update_snapshots",
 ]
 
@@ -136,28 +142,7 @@ ORDER_OF_GRANT: Final = Query(
     int,
 )
 
-# ── spending
-
-_own_of_order = select(_o.own_downloads).where(_o.id == _g.order_id).correlate(grants).scalar_subquery()
-_quantity = select(_l.quantity).where(_l.id == _g.line_id).correlate(grants).scalar_subquery()
-LIMIT: Final = func.coalesce(
-    _g.own_downloads,
-    _own_of_order,
-    _g.base_downloads * case((_g.is_per_unit, func.coalesce(_quantity, 1)), else_=1),
-    NO_LIMIT,
-)
-SPEND: Final = Query(
-    update(grants)
-    .where(
-        _g.store_id == bindparam("store_id"),
-        _g.id == bindparam("at_id"),
-        _g.revoked_at.is_(None),
-        or_(LIMIT == NO_LIMIT, _g.used < LIMIT),
-    )
-    .values(used=_g.used + 1)
-    .returning(_g.used),
-    int,
-)
+# ── addresses
 
 COUNT_ADDRESSES: Final = Query(
     select(func.count().label("count")).where(
@@ -220,11 +205,6 @@ async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
 async def find_order_id(tx: Tx, store_id: int, grant_id: int) -> int | None:
     """The order of a live grant."""
     return await tx.one(ORDER_OF_GRANT, store_id=store_id, id=grant_id)
-
-
-async def spend_use(tx: Tx, store_id: int, grant_id: int) -> int | None:
-    """Count one use while the limit allows it; the uses spent, or None when it allows no more."""
-    return await tx.one(SPEND, store_id=store_id, at_id=grant_id)
 
 
 async def count_addresses(tx: Tx, store_id: int, order_id: int) -> int:
