@@ -28,9 +28,9 @@ async def written(tmp_path: Path) -> Path:
         writer = Writer(target)
         writer.add(archive.DATABASE, tmp_path / "db")
         writer.add(archive.SIGNING_KEY, tmp_path / "secret")
-        file = storage.open(UID, blob.sha256)
-        assert writer.add_blob(blob_name(UID, blob.sha256), file)
-        file.close()
+        file = await storage.open(UID, blob.sha256)
+        assert await writer.add_blob(blob_name(UID, blob.sha256), file)
+        await file.close()
         writer.finish()
     return path
 

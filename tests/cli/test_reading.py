@@ -23,6 +23,6 @@ async def test_a_file_is_stored_as_it_is(tmp_path: Path) -> None:
     storage, uid = DiskStorage(tmp_path / "files"), new_uid()
     with opened([tmp_path / "a"]) as [(_, source)]:
         blob = await store_file(storage, uid, source)
-    file = storage.open(uid, blob.sha256)
-    assert file.read(0, blob.size_bytes) == content
-    file.close()
+    file = await storage.open(uid, blob.sha256)
+    assert await file.read(0, blob.size_bytes) == content
+    await file.close()

@@ -55,8 +55,8 @@ async def test_the_files_of_a_redacted_store_go_and_no_others(shop: Shop, data_d
     await tasks.delete_store_files(job(store_uid=shop.owner.uid))
     await tasks.delete_store_files(job(store_uid=shop.owner.uid))
     with pytest.raises(BlobMissing):
-        tasks.storage.open(shop.owner.uid, ours.sha256)
-    tasks.storage.open(another, theirs.sha256).close()
+        await tasks.storage.open(shop.owner.uid, ours.sha256)
+    await (await tasks.storage.open(another, theirs.sha256)).close()
 
 
 async def test_a_scrub_leaves_the_tables_as_they_are(shop: Shop, data_dir: Path) -> None:

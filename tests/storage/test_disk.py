@@ -46,16 +46,21 @@ async def test_what_is_put_is_read_by_its_digest(storage: DiskStorage, root: Pat
     digest = hashlib.sha256(b"hello world")
     assert (blob.sha256, blob.crc32, blob.size_bytes) == (digest.digest(), zlib.crc32(b"hello world"), 11)
     assert files_below(root) == [root / MIRA / digest.hexdigest()[:2] / digest.hexdigest()]
-    file = storage.open(MIRA, blob.sha256)
-    assert (file.size_bytes, file.read(6, 3), file.read(0, 100), file.read(11, 5)) == (11, b"wor", b"hello world", b"")
-    file.close()
+    file = await storage.open(MIRA, blob.sha256)
+    assert (file.size_bytes, await file.read(6, 3), await file.read(0, 100), await file.read(11, 5)) == (
+        11,
+        b"wor",
+        b"hello world",
+        b"",
+    )
+    await file.close()
 
 
 async def test_a_file_of_zero_bytes_is_kept(storage: DiskStorage) -> None:
     blob = await storage.put(MIRA, chunks())
-    file = storage.open(MIRA, blob.sha256)
-    assert (blob.size_bytes, blob.crc32, file.size_bytes, file.read(0, 10)) == (0, 0, 0, b"")
-    file.close()
+    file = await storage.open(MIRA, blob.sha256)
+    assert (blob.size_bytes, blob.crc32, file.size_bytes, await file.read(0, 10)) == (0, 0, 0, b"")
+    await file.close()
 
 
 async def test_the_same_content_is_one_object_and_repairs_a_damaged_one(storage: DiskStorage, root: Path) -> None:
@@ -144,28 +149,28 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> No
 async def test_an_object_of_another_store_is_missing(storage: DiskStorage) -> None:
     blob = await storage.put(MIRA, chunks(b"hello"))
     with pytest.raises(BlobMissing):
-        storage.open(OTHER, blob.sha256)
+        await storage.open(OTHER, blob.sha256)
 
 
 async def test_an_open_object_outlives_its_deletion(storage: DiskStorage) -> None:
     blob = await storage.put(MIRA, chunks(b"hello"))
-    file = storage.open(MIRA, blob.sha256)
+    file = await storage.open(MIRA, blob.sha256)
     await storage.delete(MIRA, blob.sha256)
     await storage.delete(MIRA, blob.sha256)
     file.expect(0, 5)
-    assert file.read(0, 5) == b"hello"
-    file.close()
+    assert await file.read(0, 5) == b"hello"
+    await file.close()
     with pytest.raises(BlobMissing):
-        storage.open(MIRA, blob.sha256)
+        await storage.open(MIRA, blob.sha256)
 
 
 async def test_a_file_cut_short_is_an_error_and_no_short_answer(storage: DiskStorage, root: Path) -> None:
     blob = await storage.put(MIRA, chunks(b"hello"))
-    file = storage.open(MIRA, blob.sha256)
+    file = await storage.open(MIRA, blob.sha256)
     os.truncate(files_below(root)[0], 2)
     with pytest.raises(StorageUnavailable, match="shorter"):
-        file.read(0, 5)
-    file.close()
+        await file.read(0, 5)
+    await file.close()
 
 
 async def test_a_deleted_store_leaves_the_others(storage: DiskStorage, root: Path) -> None:

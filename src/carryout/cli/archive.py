@@ -4,7 +4,6 @@ Nothing is ever extracted by the name that stands in the file: a member with an 
 """
 
 import hashlib
-import io
 import re
 import tarfile
 from collections.abc import Callable, Collection, Iterator
@@ -63,18 +62,27 @@ class Writer:
     """Writes the members one after the other; `finish` puts the seal on them."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115  # closed by `finish`
+        self._file = file
         self._digests: dict[str, str] = {}
         self._lost: list[str] = []
 
     def add(self, name: str, path: Path) -> None:
         """Take in a file of the installation."""
         with path.open("rb") as file:
-            self._digests[name] = self._write(name, file, path.stat().st_size)
+            self._begin(name, path.stat().st_size)
+            self._digests[name] = _digest(file, self._file.write)
+            self._fill(path.stat().st_size)
 
-    def add_blob(self, name: str, blob: OpenBlob) -> bool:
+    async def add_blob(self, name: str, blob: OpenBlob) -> bool:
         """Take in a stored file; False when it is not what its name says."""
-        is_whole = self._write(name, _Reading(blob), blob.size_bytes) == name.rpartition("/")[2]
+        self._begin(name, blob.size_bytes)
+        sha256 = hashlib.sha256()
+        for offset in range(0, blob.size_bytes, CHUNK_BYTES):
+            data = await blob.read(offset, CHUNK_BYTES)
+            sha256.update(data)
+            self._file.write(data)
+        self._fill(blob.size_bytes)
+        is_whole = sha256.hexdigest() == name.rpartition("/")[2]
         if not is_whole:
             self._lost.append(name)
         return is_whole
@@ -86,15 +94,19 @@ class Writer:
     def finish(self) -> None:
         """Write the seal and end the tar."""
         seal = msgspec.json.encode(Seal(_FORMAT, self._digests, self._lost))
-        self._write(_SEAL, io.BytesIO(seal), len(seal))
-        self._tar.close()
+        self._begin(_SEAL, len(seal))
+        self._file.write(seal)
+        self._fill(len(seal))
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE))
 
-    def _write(self, name: str, file: "IO[bytes] | _Reading", size_bytes: int) -> str:
+    # A member is written by hand, because `tarfile` knows no asynchronous reading: its head, its bytes, zeros.
+    def _begin(self, name: str, size_bytes: int) -> None:
         member = tarfile.TarInfo(name)
         member.size, member.mode = size_bytes, 0o600
-        hashing = _Hashing(file)
-        self._tar.addfile(member, hashing)  # type: ignore[arg-type]  # it calls `read` alone
-        return hashing.sha256.hexdigest()
+        self._file.write(member.tobuf(tarfile.PAX_FORMAT))
+
+    def _fill(self, size_bytes: int) -> None:
+        self._file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
 
 
 class Reader:
@@ -168,32 +180,6 @@ class Reader:
                 if file is None:
                     self.refuse("it holds what no backup holds")
                 yield member.name, file
-
-
-class _Reading:
-    """A stored file as something with `read`."""
-
-    def __init__(self, blob: OpenBlob) -> None:
-        self._blob = blob
-        self._offset = 0
-
-    def read(self, size_bytes: int) -> bytes:
-        data = self._blob.read(self._offset, size_bytes)
-        self._offset += len(data)
-        return data
-
-
-class _Hashing:
-    """Digests what is read through it."""
-
-    def __init__(self, file: "IO[bytes] | _Reading") -> None:
-        self._file = file
-        self.sha256 = hashlib.sha256()
-
-    def read(self, size_bytes: int) -> bytes:
-        data = self._file.read(size_bytes)
-        self.sha256.update(data)
-        return data
 
 
 def _digest(file: IO[bytes], take: Callable[[bytes], object]) -> str:

@@ -1,8 +1,9 @@
 """`carryout backup` and `carryout restore`: an embedded installation as one file, and back."""
 
+import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,25 +73,28 @@ def _fill(writer: Writer, copy: Path, settings: Settings) -> dict[str, Any]:
     redactions = settings.data_dir / archive.REDACTIONS
     if redactions.exists():
         writer.add(archive.REDACTIONS, redactions)
-    storage = open_storage(settings.storage_url)
-    names = [_add(writer, storage, *blob) for blob in copies.list_blobs(copy)]
+    names = asyncio.run(_add_all(writer, open_storage(settings.storage_url), copies.list_blobs(copy)))
     lost = [name for name, is_whole in names if not is_whole]
     writer.finish()
     return {"files": len(names) - len(lost), "holds_secret": holds_secret, "lost": lost}
 
 
-def _add(writer: Writer, storage: Storage, store_uid: str, sha256: bytes) -> tuple[str, bool]:
+async def _add_all(writer: Writer, storage: Storage, blobs: Sequence[tuple[str, bytes]]) -> list[tuple[str, bool]]:
+    return [await _add(writer, storage, *blob) for blob in blobs]
+
+
+async def _add(writer: Writer, storage: Storage, store_uid: str, sha256: bytes) -> tuple[str, bool]:
     """Files never change and are stored before they are known, so what the copy knows is there."""
     name = archive.blob_name(store_uid, sha256)
     try:
-        blob = storage.open(store_uid, sha256)
+        blob = await storage.open(store_uid, sha256)
     except BlobMissing:
         writer.note_lost(name)
         return name, False
     try:
-        return name, writer.add_blob(name, blob)
+        return name, await writer.add_blob(name, blob)
     finally:
-        blob.close()
+        await blob.close()
 
 
 @contextmanager

@@ -131,7 +131,7 @@ async def _store_blobs(storage: Storage, reader: Reader, needed: set[str]) -> No
     try:
         for name, file in reader.blobs(needed):
             store_uid, sha256 = archive.blob_of(name) or ("", b"")
-            if not _is_stored(storage, store_uid, sha256):
+            if not await _is_stored(storage, store_uid, sha256):
                 new.append((store_uid, sha256))
             blob = await storage.put(store_uid, _chunks(file))
             if blob.sha256 != sha256:
@@ -143,9 +143,9 @@ async def _store_blobs(storage: Storage, reader: Reader, needed: set[str]) -> No
         raise
 
 
-def _is_stored(storage: Storage, store_uid: str, sha256: bytes) -> bool:
+async def _is_stored(storage: Storage, store_uid: str, sha256: bytes) -> bool:
     try:
-        storage.open(store_uid, sha256).close()
+        await (await storage.open(store_uid, sha256)).close()
     except BlobMissing:
         return False
     return True

@@ -68,11 +68,11 @@ class DecidingDoor:
         if refused := service.judge_claim(found, self.now()):
             return self._refused(request, refused)
         # Open first, spend second: what cannot be delivered costs nothing.
-        blob = self._open(found)
+        blob = await self._open(found)
         if blob is None and not found.grant.is_link:
             return self._refused(request, service.refuse(found.order, Refusal.ASSET_UNAVAILABLE))
         if request.method == "HEAD":
-            _close(blob)
+            await _close(blob)
             return _described(found)
         return await self._deliver(request, ticket, found, blob, network)
 
@@ -83,10 +83,10 @@ class DecidingDoor:
         try:
             outcome = await self.database.write(service.claim, ticket, digests, self.now())
         except BaseException:
-            _close(blob)
+            await _close(blob)
             raise
         if isinstance(outcome, Refused):
-            _close(blob)
+            await _close(blob)
             return self._refused(request, outcome)
         self.count_verdict("allowed")
         if blob is None:
@@ -100,16 +100,16 @@ class DecidingDoor:
             raise service.LinkUnknown
         return ticket
 
-    def _open(self, found: Claimed) -> OpenBlob | None:
+    async def _open(self, found: Claimed) -> OpenBlob | None:
         if found.grant.sha256 is None:
             return None
         try:
-            blob = self.storage.open(found.order.store_uid, found.grant.sha256)
+            blob = await self.storage.open(found.order.store_uid, found.grant.sha256)
         except BlobMissing:
             return None
         if blob.size_bytes == found.grant.size_bytes:
             return blob
-        blob.close()  # damaged: what we would send is not what was promised
+        await blob.close()  # damaged: what we would send is not what was promised
         return None
 
     def _refused(self, request: Request, refused: Refused) -> Response:
@@ -129,7 +129,7 @@ class _FileResponse(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._blob.close()
+            await self._blob.close()
 
 
 def _is_prefetch(request: Request) -> bool:
@@ -163,13 +163,13 @@ async def _chunks(blob: OpenBlob) -> AsyncIterator[bytes]:
     offset = 0
     length = _FIRST_CHUNK_BYTES
     while offset < blob.size_bytes:
-        chunk = blob.read(offset, length)
+        chunk = await blob.read(offset, length)
         yield chunk
         offset += len(chunk)
         length = min(length * 2, _LAST_CHUNK_BYTES)
         blob.expect(offset, length)
 
 
-def _close(blob: OpenBlob | None) -> None:
+async def _close(blob: OpenBlob | None) -> None:
     if blob is not None:
-        blob.close()
+        await blob.close()

@@ -37,19 +37,25 @@ class BlobMissing(CarryoutError):
 
 
 class OpenBlob(Protocol):
-    """An object opened for reading; it stays readable until it is closed, even when it is deleted meanwhile."""
+    """An object opened for reading, by one reader at a time.
+
+    On disk it stays readable until it is closed, even when it is deleted meanwhile; on S3 it is then missing.
+    """
 
     size_bytes: int
 
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset` on: `length` of them, fewer only at the end. Errors: `StorageUnavailable`."""
+    async def read(self, offset: int, length: int) -> bytes:
+        """The bytes from `offset` on: `length` of them, fewer only at the end.
+
+        Errors: `BlobMissing`, `StorageUnavailable`.
+        """
         ...
 
     def expect(self, offset: int, length: int) -> None:
         """A hint that this range will be read soon."""
         ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of it."""
         ...
 
@@ -64,8 +70,21 @@ class Storage(Protocol):
         """
         ...
 
-    def open(self, store_uid: str, sha256: bytes) -> OpenBlob:
+    async def open(self, store_uid: str, sha256: bytes) -> OpenBlob:
         """Open an object for reading. Errors: `BlobMissing`, `StorageUnavailable`."""
+        ...
+
+    def object_name(self, store_uid: str, sha256: bytes) -> str:
+        """Where the object is below the storage's root, for a proxy that reads the storage itself."""
+        ...
+
+    def presign(
+        self, store_uid: str, sha256: bytes, *, disposition: str, media_type: str, ttl_seconds: int
+    ) -> str | None:
+        """A URL that answers with the object under these two headers while it lives; None where there is no such thing.
+
+        It can neither be counted nor taken back: `ttl_seconds` is cut to 60.
+        """
         ...
 
     async def delete(self, store_uid: str, sha256: bytes) -> None:

@@ -42,7 +42,7 @@ class DiskStorage:
         finally:
             await asyncio.to_thread(incoming.close)
 
-    def open(self, store_uid: str, sha256: bytes) -> OpenBlob:
+    async def open(self, store_uid: str, sha256: bytes) -> OpenBlob:
         """Open an object. Errors: `BlobMissing`, `StorageUnavailable`."""
         try:
             return _OpenFile(self._path(store_uid, sha256))
@@ -50,6 +50,13 @@ class DiskStorage:
             raise BlobMissing from None
         except OSError as error:
             raise StorageUnavailable(reason=error.strerror) from error
+
+    def object_name(self, store_uid: str, sha256: bytes) -> str:
+        """The path below the root."""
+        return self._path(store_uid, sha256).relative_to(self._root).as_posix()
+
+    def presign(self, store_uid: str, sha256: bytes, *, disposition: str, media_type: str, ttl_seconds: int) -> None:
+        """None: a folder answers no URL."""
 
     async def delete(self, store_uid: str, sha256: bytes) -> None:
         """Delete an object; one that is not there is no error. Errors: `StorageUnavailable`."""
@@ -85,12 +92,12 @@ class DiskStorage:
         space = new_uid()
         try:
             blob = await self.put(space, _once(_PROBE))
-            file = self.open(space, blob.sha256)
+            file = await self.open(space, blob.sha256)
             try:
-                if await asyncio.to_thread(file.read, 0, blob.size_bytes) != _PROBE:
+                if await file.read(0, blob.size_bytes) != _PROBE:
                     raise StorageUnavailable(reason="what was written is not what is read")
             finally:
-                file.close()
+                await file.close()
         finally:
             await self.delete_store(space)
 
@@ -112,7 +119,7 @@ class _OpenFile:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size_bytes = os.fstat(self._descriptor).st_size
 
-    def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes:
         """See `OpenBlob`."""
         with _translated():
             data = os.pread(self._descriptor, length, offset)
@@ -126,7 +133,7 @@ class _OpenFile:
         with suppress(OSError):
             os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """See `OpenBlob`."""
         os.close(self._descriptor)
 

@@ -109,13 +109,13 @@ class PageDoor:
             return _lost_page(request)
         digest, media_type = kept
         try:
-            blob = self.storage.open(page.store_uid, digest)
+            blob = await self.storage.open(page.store_uid, digest)
         except BlobMissing:
             return _lost_page(request)
         try:
-            picture = blob.read(0, blob.size_bytes)
+            picture = await blob.read(0, blob.size_bytes)
         finally:
-            blob.close()
+            await blob.close()
         policy = {"content-security-policy": "default-src 'none'; sandbox"}
         return Response(picture, headers=_GUARDED | policy, media_type=media_type)
 
