@@ -158,6 +158,14 @@ class Joinable(msgspec.Struct, frozen=True):
     grant_ids: tuple[int, ...]
 
 
+class OrderNote(msgspec.Struct, frozen=True):
+    """How the evidence names an order, and whether its person was redacted."""
+
+    id: int
+    uid: str
+    redacted_at: int | None
+
+
 class DueOrder(msgspec.Struct, frozen=True):
     """An order that has sessions to be settled."""
 

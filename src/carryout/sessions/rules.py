@@ -9,21 +9,26 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from carryout.clock import HOUR, MINUTE
+import msgspec
+
 from carryout.sessions.model import (
     SPARE_BYTES,
     Account,
     Delivery,
     Outcome,
     Part,
+    Progress,
     Session,
     SessionKind,
     Settled,
     Span,
 )
 
-LIFE: Final = 24 * HOUR
-IDLE: Final = MINUTE
+LIFE: Final = 24 * 3600 * 1_000_000
+IDLE: Final = 60 * 1_000_000
+# Who fetches in more pieces than any reader does has the shortest forgotten: then the use is given back and the bytes
+# are charged, which nobody gains by.
+MAX_SPANS: Final = 1000
 
 
 def settle(part: Part, account: Account, *, is_measured: bool) -> Settled:
@@ -45,6 +50,11 @@ def charge(account: Account, size_bytes: int) -> Account:
 def is_given_back(part: Part, *, is_measured: bool) -> bool:
     """Whether the part's use comes back when its session ends now."""
     return is_measured and not is_whole(part) and remaining_bytes(part) > 0
+
+
+def is_giving_back(session: Session, parts: Sequence[Part], grant_id: int) -> bool:
+    """Whether ending the session now would give back a use of this grant."""
+    return any(part.grant_id == grant_id and is_given_back(part, is_measured=is_measured(session)) for part in parts)
 
 
 def is_measured(session: Session) -> bool:
@@ -87,8 +97,34 @@ def is_joinable(session: Session, parts: Sequence[Part], asked: Sequence[int] | 
     """Whether the session has time and budget for what a request asks of each part; None is all of each."""
     if session.ended_at is not None or is_due(session, parts, now):
         return False
+    return not uncovered(parts, asked)
+
+
+def uncovered(parts: Sequence[Part], asked: Sequence[int] | None) -> list[int]:
+    """The positions of the parts whose budget does not cover what is asked of them; None is all of each."""
     wanted = [part.size_bytes for part in parts] if asked is None else asked
-    return all(remaining_bytes(part) >= size for part, size in zip(parts, wanted, strict=True))
+    return [part.position for part, size in zip(parts, wanted, strict=True) if remaining_bytes(part) < size]
+
+
+def advance(part: Part, progress: Sequence[Progress], now: int) -> Part:
+    """The part after what was sent of it; it is completed once every byte was delivered."""
+    own = [entry for entry in progress if entry.position == part.position]
+    if not own:
+        return part
+    delivered = part.delivered
+    for start, end in [span for entry in own for span in entry.delivered]:
+        delivered = add_interval(delivered, max(start, 0), min(end, part.size_bytes))
+    sent_bytes = part.sent_bytes + sum(entry.sent_bytes for entry in own)
+    moved = msgspec.structs.replace(part, sent_bytes=sent_bytes, delivered=_bounded(delivered))
+    if part.completed_at is None and (part.size_bytes == 0 or is_whole(moved)):
+        return msgspec.structs.replace(moved, completed_at=now)
+    return moved
+
+
+def _bounded(intervals: tuple[Span, ...]) -> tuple[Span, ...]:
+    if len(intervals) <= MAX_SPANS:
+        return intervals
+    return tuple(sorted(sorted(intervals, key=lambda span: span[0] - span[1])[:MAX_SPANS]))
 
 
 # ── intervals

@@ -1,0 +1,171 @@
+"""Opening, joining, resuming and stopping downloads: what the two doors ask (docs/decisions/0008)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from carryout.db import Tx
+from carryout.entitlements import service as entitlements
+from carryout.entitlements.model import GrantFacts, OrderFacts, OrderView, Refusal, Refused
+from carryout.errors import CarryoutError, Kind
+from carryout.evidence import service as evidence
+from carryout.evidence.model import Subject
+from carryout.keyring import Keyring
+from carryout.merchants.model import RiskLevel
+from carryout.sessions import rules, settling, store
+from carryout.sessions.model import Client, Joinable, Opened, Session, Watched
+from carryout.sessions.opening import decide, decide_all, visit_of
+from carryout.sessions.rules import add_interval, covered
+from carryout.sessions.settling import list_due, prune, record, settle_order
+from carryout.tickets import Ticket
+
+__all__ = [
+    "SessionEnded",
+    "add_interval",
+    "covered",
+    "decide",
+    "decide_all",
+    "find_session",
+    "forget",
+    "list_due",
+    "list_open",
+    "list_stopped",
+    "open_links",
+    "prune",
+    "record",
+    "resume",
+    "seal_links",
+    "settle_order",
+]
+
+_SEAL: Final = "links"
+
+
+class SessionEnded(CarryoutError):
+    """This download has ended. Please open the page of your order and start it again."""
+
+    kind = Kind.GONE
+
+
+# ── a ZIP's list of links
+
+
+def seal_links(keyring: Keyring, text: bytes) -> bytes:
+    """The text of a ZIP's `links.txt` as a session keeps it: it holds working links."""
+    return keyring.seal(text, _SEAL)
+
+
+def open_links(session: Session, keyring: Keyring) -> bytes | None:
+    """The text of `links.txt`, or None when the archive has none. Errors: `SealBroken`."""
+    return None if session.links is None else keyring.open(session.links, _SEAL)
+
+
+# ── the sending door
+
+
+async def find_session(tx: Tx, ticket: Ticket, client: Client, now: int) -> Opened | None:
+    """The session behind a ticket when it may go on and nothing has to be written: the address is known.
+
+    None: hand `resume` to a transaction that writes. Errors: `LinkUnknown`, `SessionEnded`.
+    """
+    session = await _known(tx, ticket)
+    order = await entitlements.find_to_resume(tx, session.store_id, session.order_id, ticket.generation, is_held=False)
+    opened = await _running(tx, order, session, now)
+    facts = await entitlements.client_facts(tx, order, client.addresses)
+    if facts.is_new_address or await _stop(tx, session) is not None:
+        return None
+    return opened
+
+
+async def resume(tx: Tx, ticket: Ticket, client: Client, now: int) -> Opened | Refused:
+    """Go on with the session behind a ticket: a new address counts among the order's, a refusal is recorded.
+
+    Release, expiry, payment and the limit of uses are not asked again. Errors: `LinkUnknown`, `SessionEnded`.
+    """
+    order_id = (await _known(tx, ticket)).order_id
+    order = await entitlements.find_to_resume(tx, ticket.store_id, order_id, ticket.generation, is_held=True)
+    session = await _known(tx, ticket)  # it may have ended while the order was waited for
+    opened = await _running(tx, order, session, now)
+    visit = await visit_of(tx, order, client, session.delivery, now)
+    refusal = await _stop(tx, session)
+    if refusal is None and visit.facts.is_new_address:
+        limit = entitlements.order_facts(order).address_limit
+        if limit is not None and visit.facts.addresses >= limit:
+            refusal = Refusal.IP_LIMIT_REACHED
+    if refusal is not None:
+        subject = Subject(order.id, order.uid, opened.parts[0].grant_uid, opened.parts[0].asset_uid)
+        decision = evidence.decision(subject, opened.parts[0].filename, refusal.value, visit.witness)
+        await evidence.record(tx, order.store_id, [decision], now)
+        return entitlements.refuse(order, refusal)
+    if visit.facts.is_new_address:
+        await entitlements.note_address(tx, order, client.addresses[0], now)
+    return opened
+
+
+async def _known(tx: Tx, ticket: Ticket) -> Session:
+    session = await store.find_session(tx, ticket.store_id, ticket.row_id)
+    if session is None or session.link_generation != ticket.generation:
+        raise entitlements.LinkUnknown
+    return session
+
+
+async def _running(tx: Tx, order: OrderView, session: Session, now: int) -> Opened:
+    [(_, parts)] = await settling.with_parts(tx, session.store_id, [session])
+    if session.ended_at is not None or rules.is_due(session, parts, now):
+        raise SessionEnded
+    return Opened(order=order, session=session, parts=parts, is_joined=True)
+
+
+# ── stopping
+
+
+async def list_stopped(tx: Tx, session_ids: Sequence[int], now: int) -> list[int]:
+    """Which of these sessions, of whatever store, must not send another byte: stopped, ended, or gone."""
+    going: dict[int, bool] = {}
+    for watched in await store.list_watched(tx, session_ids):
+        is_over = watched.ended_at is not None or now >= watched.ends_at
+        is_going = not is_over and watched.link_generation == watched.order_generation and _refusal(watched) is None
+        going[watched.session_id] = going.get(watched.session_id, True) and is_going
+    return [session_id for session_id in session_ids if not going.get(session_id, False)]
+
+
+async def _stop(tx: Tx, session: Session) -> Refusal | None:
+    watched = await store.list_watched(tx, [session.id])
+    return next((refusal for each in watched if (refusal := _refusal(each))), None)
+
+
+def _refusal(watched: Watched) -> Refusal | None:
+    order = OrderFacts(
+        standing=watched.standing,
+        is_blocked=watched.order_blocked_at is not None,
+        are_links_stopped=watched.uninstalled_at is not None and not watched.settings.links_after_uninstall,
+        risk_level=RiskLevel(watched.risk_rank),
+        fraud_block=watched.settings.fraud_block,
+    )
+    grant = GrantFacts(
+        used=0,
+        is_blocked=watched.grant_blocked_at is not None or watched.revoked_at is not None,
+        quantity=watched.quantity,
+        remaining=watched.remaining,
+    )
+    return entitlements.stop(order, grant)
+
+
+# ── the page
+
+
+async def list_open(tx: Tx, store_id: int, order_id: int, addresses: Sequence[bytes], now: int) -> list[Joinable]:
+    """The open sessions of an order that a client with this address may join for all they deliver."""
+    found = await settling.with_parts(tx, store_id, await store.list_of_order(tx, store_id, order_id))
+    return [
+        Joinable(session.id, session.kind, tuple(part.grant_id for part in parts))
+        for session, parts in found
+        if session.address_digest in addresses and rules.is_joinable(session, parts, None, now)
+    ]
+
+
+async def forget(tx: Tx, store_id: int, order_ids: Sequence[int]) -> int:
+    """Remove what the sessions of these orders (our keys) say of a person; they go on. How many sessions.
+
+    Call it before `evidence.forget`: it waits for those who record what a session sent, and so for their events.
+    """
+    return await store.update_forgotten(tx, store_id, order_ids) if order_ids else 0
