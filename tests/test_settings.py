@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from carryout.settings import BUILT_IN_PLANS, SettingWrong, load, secret_file, secret_keys
+from carryout.settings import BUILT_IN_PLANS, Plan, SettingWrong, load, secret_file, secret_keys
 
 
 def test_nothing_is_needed(tmp_path: Path) -> None:
@@ -34,6 +34,25 @@ def test_the_file_may_stand_elsewhere_and_name_plans(tmp_path: Path) -> None:
 
     assert plans["small"].storage_bytes == 5
     assert set(plans) == {*BUILT_IN_PLANS, "small"}
+
+
+def test_a_plan_leaves_settings_out_and_an_unknown_one_includes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "carryout.toml").write_text("[plans.small]\nfraud_block = false\n")
+    settings = load({}, tmp_path)
+
+    assert settings.left_out["small"] == {"fraud_block"}
+    assert settings.left_out["free"] == {"fraud_block", "delivery"}
+    assert settings.left_out["premium"] == set()
+    assert settings.plan("gone") == Plan(
+        customer_account_links=False, storage_bytes=0, fraud_block=False, own_storage=False
+    )
+
+
+def test_a_plan_holds_no_less_than_nothing(tmp_path: Path) -> None:
+    (tmp_path / "carryout.toml").write_text("[plans.small]\nstorage_bytes = -1\n")
+
+    with pytest.raises(SettingWrong, match=r"\[plans\]: is wrong"):
+        load({}, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,9 +35,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a store's plan includes; `[plans.NAME]` of the file. None means unlimited."""
 
     customer_account_links: bool = True
-    storage_bytes: int | None = None
+    storage_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
     fraud_block: bool = True
     own_storage: bool = True
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The store settings that the plan does not include."""
+        included = {"fraud_block": self.fraud_block, "delivery": self.own_storage}
+        return frozenset(key for key, is_included in included.items() if not is_included)
 
 
 BUILT_IN_PLANS: Final[Mapping[str, Plan]] = {
@@ -46,6 +52,7 @@ BUILT_IN_PLANS: Final[Mapping[str, Plan]] = {
     "growth": Plan(storage_bytes=100 * 10**9, own_storage=False),
     "premium": Plan(),
 }
+_NOTHING: Final = Plan(customer_account_links=False, storage_bytes=0, fraud_block=False, own_storage=False)
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -67,6 +74,15 @@ class Settings(msgspec.Struct, frozen=True):
     log_format: str | None
     log_level: str
     plans: Mapping[str, Plan]
+
+    @property
+    def left_out(self) -> Mapping[str, frozenset[str]]:
+        """The plans there are, each with the store settings that it does not include."""
+        return {name: plan.left_out for name, plan in self.plans.items()}
+
+    def plan(self, name: str) -> Plan:
+        """A store's plan; one that is not among them any more includes nothing."""
+        return self.plans.get(name, _NOTHING)
 
 
 _NAMES: Final = (

@@ -341,3 +341,14 @@ async def test_a_variant_is_not_detached_while_its_whole_product_is_attached(dat
     with pytest.raises(service.AttachedToProduct, match="100"):
         await detach(database, mira, asset, skus=("book-epub",))
     assert len(await database.read(service.list_for_asset, mira.id, asset.id)) == 2
+
+
+async def test_a_file_counts_with_its_newest_version_until_it_is_removed(database: Database, mira: Store) -> None:
+    file = await database.write(service.add_file, mira.id, "a.bin", Blob(b"1" * 32, 1, 600), NOW)
+    await database.write(service.add_version, mira.id, file.id, Blob(b"2" * 32, 2, 700), NOW)
+    await database.read(service.require_room, mira.id, 1000, 300)
+    with pytest.raises(service.StorageFull, match=r"holds 1KB of files: with 700B there already, another 301B"):
+        await database.read(service.require_room, mira.id, 1000, 301)
+    await database.read(service.require_room, mira.id, None, 10**15)
+    await database.write(service.remove_asset, mira.id, file.id, NOW)
+    await database.read(service.require_room, mira.id, 1000, 1000)

@@ -45,6 +45,22 @@ def test_nothing_half_done_is_left(shop: Cli, file: Path) -> None:
     assert len(shop.ok("asset", "list", *STORE, "--json").json) == 5
 
 
+def test_a_plan_holds_so_many_bytes_and_not_one_more(shop: Cli, tmp_path: Path) -> None:
+    used = sum(row["size"] or 0 for row in shop.ok("asset", "list", *STORE, "--json").json)
+    (shop.folder / "carryout.toml").write_text(f"[plans.premium]\nstorage_bytes = {used + 4000}\n")
+    (tmp_path / "fits.bin").write_bytes(b"f" * 3000)
+    (tmp_path / "more.bin").write_bytes(b"m" * 1001)
+    before = sorted((shop.folder / "data" / "files").rglob("*"))
+    both = shop("asset", "add", *STORE, tmp_path / "fits.bin", tmp_path / "more.bin")
+    assert (both.code, both.stdout) == (FAILED, "")
+    assert "another 4KB is too much" in both.stderr
+    assert sorted((shop.folder / "data" / "files").rglob("*")) == before
+    shop.ok("asset", "add", *STORE, tmp_path / "fits.bin")
+    assert shop("asset", "add", *STORE, tmp_path / "more.bin").code == FAILED
+    (tmp_path / "more.bin").write_bytes(b"m" * 1000)
+    shop.ok("asset", "add", *STORE, tmp_path / "more.bin")
+
+
 def test_a_link_has_a_name(shop: Cli) -> None:
     assert shop("asset", "add", *STORE, "--link", "https://example.com/x").code == MISUSED
     assert shop("asset", "add", *STORE).code == MISUSED

@@ -9,7 +9,8 @@ from carryout.merchants.model import Store
 from tests.cast import MIRA, NOW, Merchant
 
 KEYRING: Final = Keyring(["the secret key of the tests"])
-PLANS: Final = ("free", "premium")
+# Each with the settings that it leaves out.
+PLANS: Final = {"free": ("fraud_block", "delivery"), "premium": ()}
 
 
 async def make_store(tx: Tx, merchant: Merchant = MIRA) -> Store:

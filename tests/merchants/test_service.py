@@ -1,9 +1,11 @@
+from collections.abc import Collection, Mapping
+
 import pytest
 
 from carryout.clock import HOUR
 from carryout.db import Database, Tx
 from carryout.merchants import service
-from carryout.merchants.model import Dialect, Store, StoreSettings
+from carryout.merchants.model import Dialect, FraudBlock, Store, StoreSettings
 from tests.cast import MIRA, NOW, OTHER
 from tests.merchants.makers import KEYRING, PLANS, make_store
 
@@ -67,6 +69,42 @@ async def test_values_are_set_all_or_none(database: Database) -> None:
     with pytest.raises(service.SettingInvalid, match=r"^accent must be a colour"):
         await set_values(database, store, ("download_limit", "5"), ("accent", "loud"))
     assert await database.read(service.find_by_id, store.id) == changed
+
+
+async def test_a_plan_refuses_the_settings_that_it_leaves_out(database: Database) -> None:
+    store = await database.write(make_store)
+    await set_values(database, store, ("plan", "free"))
+    with pytest.raises(service.PlanExcludesSetting, match=r"^The plan free does not include fraud_block=high\.$"):
+        await set_values(database, store, ("title", "New"), ("fraud_block", "high"))
+    with pytest.raises(service.PlanExcludesSetting, match="delivery=redirect"):
+        await set_values(database, store, ("delivery", "redirect"))
+    assert (await set_values(database, store, ("fraud_block", "none"), ("delivery", "proxy"))).settings.title is None
+    both = await set_values(database, store, ("fraud_block", "medium"), ("plan", "premium"))
+    assert (both.plan, both.settings.fraud_block) == ("premium", FraudBlock.MEDIUM)
+
+
+async def test_a_smaller_plan_withholds_what_a_larger_one_gives_back(database: Database) -> None:
+    store = await database.write(make_store)
+    await set_values(database, store, ("fraud_block", "high"), ("delivery", "redirect"), ("download_limit", "4"))
+    small = (await set_values(database, store, ("plan", "free"))).settings
+    assert (small.fraud_block, small.delivery, small.download_limit) == (FraudBlock.NONE, "proxy", 4)
+    large = (await set_values(database, store, ("delivery", "proxy"), ("plan", "premium"))).settings
+    assert (large.fraud_block, large.delivery, large.withheld) == (FraudBlock.HIGH, "proxy", {})
+
+
+async def test_a_plan_that_changed_in_the_file_is_applied(database: Database) -> None:
+    store = await database.write(make_store)
+    other = await database.write(make_store, OTHER)
+    await set_values(database, store, ("fraud_block", "high"))
+
+    async def levels(plans: Mapping[str, Collection[str]]) -> list[FraudBlock]:
+        await database.write(service.apply_plans, plans)
+        return [each.settings.fraud_block for each in await database.read(service.list_all)]
+
+    assert await levels({"premium": ("fraud_block",)}) == [FraudBlock.NONE, FraudBlock.NONE]
+    assert await levels({"premium": ()}) == [FraudBlock.HIGH, FraudBlock.NONE]
+    assert await levels({"another": ()}) == [FraudBlock.NONE, FraudBlock.NONE]
+    assert await database.read(service.find_by_id, other.id) == other
 
 
 async def test_a_time_zone_is_known_to_the_machine(database: Database) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "LinkInvalid",
     "ProductUnknown",
     "SkuUnknown",
+    "StorageFull",
     "VariantUnknown",
     "add_file",
     "add_link",
@@ -51,6 +52,7 @@ __all__ = [
     "note_variants",
     "record_products",
     "remove_asset",
+    "require_room",
     "require_skus",
     "set_limits",
 ]
@@ -97,6 +99,12 @@ class LinkInvalid(CarryoutError):
     """A link must be an http or https address of at most 2048 ASCII characters, with a host and without credentials."""
 
 
+class StorageFull(CarryoutError):
+    """The store's plan holds {limit} of files: with {used} there already, another {more} is too much."""
+
+    kind = Kind.PLAN
+
+
 class LimitInvalid(CarryoutError):
     """{key} {must}."""
 
@@ -115,6 +123,17 @@ async def note_variants(tx: Tx, store_id: int, facts: Sequence[ProductFacts]) ->
 
 
 # ── assets
+
+
+async def require_room(tx: Tx, store_id: int, plan_bytes: int | None, more_bytes: int) -> None:
+    """Before files are added: on a plan with a limit, each counts with its newest version. Errors: `StorageFull`."""
+    if plan_bytes is None:
+        return
+    await tx.lock(f"room {store_id}")  # two who add at once cannot both take what is left
+    used_bytes = await store.count_bytes(tx, store_id)
+    if used_bytes + more_bytes > plan_bytes:
+        used, more, limit = map(display_size, (used_bytes, more_bytes, plan_bytes))
+        raise StorageFull(used=used, more=more, limit=limit)
 
 
 async def add_file(tx: Tx, store_id: int, filename: str, blob: Blob, now: int) -> Asset:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -162,6 +162,12 @@ _COUNT_ASSETS = Query(
     .where(_a.store_id == bindparam("store_id"), _a.removed_at.is_(None)),
     int,
 )
+_COUNT_BYTES = Query(
+    select(cast(func.coalesce(func.sum(_v.size_bytes), 0), BigInteger).label("bytes"))
+    .join_from(assets, versions, _v.id == _a.version_id)
+    .where(_a.store_id == bindparam("store_id"), _a.removed_at.is_(None)),
+    int,
+)
 # Locking the row keeps two uploads of one asset from taking the same number.
 _LOCK_ASSET = Query(
     select(_a.id).where(_OUR_ASSET, _a.is_link.is_(False)).with_for_update(),
@@ -220,6 +226,11 @@ async def list_assets(tx: Tx, store_id: int, offset: int = 0, limit: int = 100) 
 async def count_assets(tx: Tx, store_id: int) -> int:
     """How many assets were not removed."""
     return await tx.one(_COUNT_ASSETS, store_id=store_id) or 0
+
+
+async def count_bytes(tx: Tx, store_id: int) -> int:
+    """How many bytes the newest versions of the files hold that were not removed."""
+    return await tx.one(_COUNT_BYTES, store_id=store_id) or 0
 
 
 async def find_file_locked(tx: Tx, store_id: int, asset_id: int) -> int | None:

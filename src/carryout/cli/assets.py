@@ -1,5 +1,6 @@
 """`carryout asset …`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -142,15 +143,21 @@ def detach(
 async def _add_files(session: Session, text: str, files: tuple[Path, ...], skus: list[str]) -> list[dict[str, Any]]:
     store = await session.find_store(text)
     await session.database.read(catalog.require_skus, store.id, skus)
+    plan_bytes = session.settings.plan(store.plan).storage_bytes
     with opened(files) as sources:
+        whole_bytes = sum(os.fstat(source.fileno()).st_size for _, source in sources)
+        await session.database.read(catalog.require_room, store.id, plan_bytes, whole_bytes)
         stored = [(path.name, await store_file(session.storage, store.uid, source)) for path, source in sources]
-    made = await session.database.write(_register, store, stored, skus, now())
+    made = await session.database.write(_register, store, stored, skus, plan_bytes, now())
     await reach(session, store, made if skus else [])
     return [describe(asset) for asset in made]
 
 
-async def _register(tx: Tx, store: Store, stored: list[tuple[str, Blob]], skus: list[str], moment: int) -> list[Asset]:
+async def _register(
+    tx: Tx, store: Store, stored: list[tuple[str, Blob]], skus: list[str], plan_bytes: int | None, moment: int
+) -> list[Asset]:
     """All of the files, or none."""
+    await catalog.require_room(tx, store.id, plan_bytes, sum(blob.size_bytes for _, blob in stored))
     made = [await catalog.add_file(tx, store.id, name, blob, moment) for name, blob in stored]
     await _attach_new(tx, store, made, skus, moment)
     return made

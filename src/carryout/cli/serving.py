@@ -11,8 +11,9 @@ from carryout.cli import logs
 from carryout.cli import serve as server
 from carryout.cli.output import say
 from carryout.cli.session import Session, load_settings, run
-from carryout.db import is_embedded
+from carryout.db import is_embedded, open_database
 from carryout.db.migrate import check, upgrade
+from carryout.merchants import service as merchants
 from carryout.settings import Settings, secret_keys
 
 
@@ -35,6 +36,7 @@ def worker() -> None:
 
 async def _work(session: Session) -> None:
     logs.configure(session.settings.log_format, session.settings.log_level)
+    await session.database.write(merchants.apply_plans, session.settings.left_out)
     working = make_worker(House(session.settings, session.keyring, session.database, session.storage))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,9 +46,18 @@ async def _work(session: Session) -> None:
 
 
 def _prepare(settings: Settings) -> None:
-    """Under the lock of `serve`: the secret is made, an embedded database is migrated, a server's is checked."""
+    """Under the lock of `serve`: the secret, the schema (migrated where it is embedded), and the plans of the file."""
     secret_keys(settings)
     if is_embedded(settings.database_url):
         upgrade(settings.database_url)
     else:
         check(settings.database_url)
+    asyncio.run(_apply_plans(settings))
+
+
+async def _apply_plans(settings: Settings) -> None:
+    database = open_database(settings.database_url)
+    try:
+        await database.write(merchants.apply_plans, settings.left_out)
+    finally:
+        await database.close()

@@ -90,7 +90,7 @@ async def _set(session: Session, text: str, words: list[tuple[str, str]], *, app
     store = await session.find_store(text)
     kept = await keep_logo(session, store, words)
     changed = await session.database.write(
-        merchants.set_values, store.id, kept, session.keyring, session.settings.plans, now()
+        merchants.set_values, store.id, kept, session.keyring, session.settings.left_out, now()
     )
     if apply_to_existing:
         await session.database.write(entitlements.enqueue_settings, changed, now())
@@ -109,12 +109,15 @@ def _document(store: Store, secret: str | None) -> dict[str, Any]:
         "plan": store.plan,
         "uninstalled": store.uninstalled_at is not None,
         "settings": _settings(store.settings),
+        "withheld": store.settings.withheld,
     }
 
 
 def _settings(settings: StoreSettings) -> dict[str, Any]:
     """Every setting under the key that `store set` knows it by."""
-    values = {name: getattr(settings, name) for name in settings.__struct_fields__ if name != "messages"}
+    values = {
+        name: getattr(settings, name) for name in settings.__struct_fields__ if name not in ("messages", "withheld")
+    }
     messages = {f"message.{code}": words for code, words in settings.messages.items()}
     return {**{name: msgspec.to_builtins(value) for name, value in values.items()}, **messages}
 
@@ -123,7 +126,9 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    settings = document.pop("settings")
-    print_facts(document)
+    settings, withheld = document.pop("settings"), document.pop("withheld")
+    print_facts(
+        document | ({"not in the plan": [f"{key}={value}" for key, value in withheld.items()]} if withheld else {})
+    )
     print()
     print_facts(settings)

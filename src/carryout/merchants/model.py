@@ -19,6 +19,9 @@ MESSAGE_CODES: Final = (
     "asset_unavailable",
 )
 
+# The settings that a plan may leave out.
+PLAN_SETTINGS: Final = frozenset({"fraud_block", "delivery"})
+
 
 class RiskLevel(enum.IntEnum):
     """A fraud assessment; the value is its rank."""
@@ -38,7 +41,10 @@ class FraudBlock(enum.Enum):
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a merchant sets on a store. A limit of None is no limit."""
+    """What is in force of what a merchant sets on a store. A limit of None is no limit.
+
+    `withheld` is what the merchant set and the store's plan leaves out: a larger plan puts it in force again.
+    """
 
     download_limit: int | None = None
     address_limit: int | None = None
@@ -55,6 +61,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     messages: dict[str, str] = {}
     links_after_uninstall: bool = True
     timezone: str = "UTC"
+    withheld: dict[str, str] = {}
 
 
 class Store(msgspec.Struct, frozen=True):

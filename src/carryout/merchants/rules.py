@@ -15,6 +15,7 @@ MAX_LIMIT: Final = 1_000_000_000
 MAX_DAYS: Final = 36_500
 READABLE_CONTRAST: Final = 4.5  # WCAG 2.2, success criterion 1.4.3
 
+_DEFAULTS: Final = StoreSettings()
 _DARK_PAGE: Final = "#16181d"
 _ON: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -50,6 +51,14 @@ def settings_with(
     if isinstance(found, SettingFault):
         return found
     return msgspec.structs.replace(settings, **{key: found})
+
+
+def settings_under(settings: StoreSettings, left_out: Collection[str]) -> StoreSettings:
+    """The same wishes on a plan that leaves these settings out: at their defaults, the wish withheld."""
+    wished = msgspec.convert({**msgspec.to_builtins(settings), **settings.withheld, "withheld": {}}, StoreSettings)
+    defaults = {key: getattr(_DEFAULTS, key) for key in sorted(left_out)}
+    wishes = {key: getattr(wished, key) for key, default in defaults.items() if getattr(wished, key) != default}
+    return msgspec.structs.replace(wished, **defaults, withheld=msgspec.to_builtins(wishes))
 
 
 def setting_keys() -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import zoneinfo
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,16 @@ from carryout.errors import CarryoutError, Kind
 from carryout.identifiers import is_uid, new_uid
 from carryout.keyring import Keyring
 from carryout.merchants import rules, store
-from carryout.merchants.model import ApiKey, Dialect, NewKey, NewStore, SettingFault, SignedStore, Store
+from carryout.merchants.model import (
+    PLAN_SETTINGS,
+    ApiKey,
+    Dialect,
+    NewKey,
+    NewStore,
+    SettingFault,
+    SignedStore,
+    Store,
+)
 from carryout.merchants.rules import dark_pair
 from carryout.merchants.store import delete_store, find_by_id, list_all, list_keys
 
@@ -23,10 +32,12 @@ __all__ = [
     "DomainTaken",
     "KeyExpired",
     "KeyUnknown",
+    "PlanExcludesSetting",
     "PlanUnknown",
     "ScopesInvalid",
     "SettingInvalid",
     "StoreUnknown",
+    "apply_plans",
     "create",
     "create_key",
     "dark_pair",
@@ -72,6 +83,12 @@ class DomainTaken(CarryoutError):
 
 class PlanUnknown(CarryoutError):
     """There is no plan {plan}; the plans are {known}."""
+
+
+class PlanExcludesSetting(CarryoutError):
+    """The plan {plan} does not include {key}={value}."""
+
+    kind = Kind.PLAN
 
 
 class SettingInvalid(CarryoutError):
@@ -144,24 +161,39 @@ async def set_values(
     store_id: int,
     pairs: Iterable[tuple[str, str]],
     keyring: Keyring,
-    known_plans: Collection[str],
+    plans: Mapping[str, Collection[str]],
     now: int,
 ) -> Store:
     """Apply the pairs of `store set`, all or none; `name`, `plan` and `webhook_secret` are keys too.
 
-    Errors: `SettingInvalid`, `PlanUnknown`, `StoreUnknown`.
+    `plans` are the plans there are, each with the settings that it leaves out.
+    Errors: `SettingInvalid`, `PlanUnknown`, `PlanExcludesSetting`, `StoreUnknown`.
     """
+    pairs = list(pairs)
     # Locked, since the settings are one text: two merchants who set two keys at once both get their way.
     ours = await store.find_locked(tx, store_id)
     if ours is None:
         raise StoreUnknown(store=store_id)
+    wished = msgspec.structs.replace(ours, settings=rules.settings_under(ours.settings, ()))
     for key, value in pairs:
         if key == "webhook_secret":
             await rotate_secret(tx, store_id, value, keyring, now)
         else:
-            ours = _with(ours, key, value, known_plans)
+            wished = _with(wished, key, value, plans)
+    ours = _under_plan(wished, plans)
+    for key, value in pairs:
+        if key in ours.settings.withheld:
+            raise PlanExcludesSetting(plan=ours.plan, key=key, value=_shown(value))
     await store.update_store(tx, store_id, ours.name, ours.plan, ours.settings)
     return ours
+
+
+async def apply_plans(tx: Tx, plans: Mapping[str, Collection[str]]) -> None:
+    """Bring every store in line with what the operator's plans leave out now; for the start of a server."""
+    for each in await store.list_all(tx):
+        if _under_plan(each, plans) != each and (ours := await store.find_locked(tx, each.id)) is not None:
+            fitting = _under_plan(ours, plans)
+            await store.update_store(tx, ours.id, ours.name, ours.plan, fitting.settings)
 
 
 async def rotate_secret(tx: Tx, store_id: int, secret: str, keyring: Keyring, now: int) -> None:
@@ -243,6 +275,12 @@ def _with(ours: Store, key: str, value: str, known_plans: Collection[str]) -> St
     if isinstance(outcome, SettingFault):
         raise SettingInvalid(key=_shown(outcome.key), must=outcome.must)
     return msgspec.structs.replace(ours, settings=outcome)
+
+
+def _under_plan(ours: Store, plans: Mapping[str, Collection[str]]) -> Store:
+    """The store with the settings in force on its plan; one that is in nobody's file any more leaves out all it can."""
+    left_out = plans.get(ours.plan, PLAN_SETTINGS)
+    return msgspec.structs.replace(ours, settings=rules.settings_under(ours.settings, left_out))
 
 
 def _check_plan(plan: str, known_plans: Collection[str]) -> None:
