@@ -18,9 +18,12 @@ from carryout.db import Database, Tx, open_database
 from carryout.downloads.stream import STATUS, DecidingDoor
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.tasks import EntitlementTasks
+from carryout.evidence import service as evidence
+from carryout.evidence import tasks as evidence_tasks
 from carryout.jobs import queue
 from carryout.jobs.runner import JobFunction, Worker
 from carryout.keyring import Keyring
+from carryout.sessions import tasks as session_tasks
 from carryout.settings import Settings, secret_keys
 from carryout.shopify import service as shopify
 from carryout.shopify import tasks as shopify_tasks
@@ -80,6 +83,8 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
     """Who does which kind of job."""
     entitled = EntitlementTasks(house.database, house.now)
     inbox = shopify_tasks.ShopifyTasks(house.database, house.intake, house.storage, house.now)
+    recorded = evidence_tasks.EvidenceTasks(house.database, house.keyring, house.now)
+    opened = session_tasks.SessionTasks(house.database, house.now)
 
     async def prune_jobs(_job: object) -> None:
         await house.database.write(queue.prune_finished, house.now())
@@ -91,12 +96,21 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
         shopify_tasks.PRUNE_INBOX: inbox.prune_inbox,
         shopify.SCRUB: inbox.scrub,
         shopify.DELETE_STORE_FILES: inbox.delete_store_files,
+        evidence.CHAIN_EVENTS: recorded.chain_events,
+        evidence_tasks.PRUNE_EVENTS: recorded.prune_events,
+        session_tasks.SETTLE_SESSIONS: opened.settle_sessions,
+        session_tasks.PRUNE_SESSIONS: opened.prune_sessions,
         PRUNE_JOBS: prune_jobs,
     }
 
 
 def _schedule() -> dict[str, int]:
-    return {**shopify_tasks.SCHEDULE, PRUNE_JOBS: _DAY_SECONDS}
+    return {
+        **shopify_tasks.SCHEDULE,
+        **evidence_tasks.SCHEDULE,
+        **session_tasks.SCHEDULE,
+        PRUNE_JOBS: _DAY_SECONDS,
+    }
 
 
 def build(

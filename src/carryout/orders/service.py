@@ -152,6 +152,11 @@ async def find_by_id(tx: Tx, store_id: int, order_id: int) -> Order:
     return _known(await store.find_order(tx, store_id, order_id), str(order_id))
 
 
+async def list_ids(tx: Tx, store_id: int, shopify_ids: Sequence[int]) -> list[int]:
+    """Our own keys of the orders with these Shopify ids."""
+    return await store.list_ids(tx, store_id, shopify_ids) if shopify_ids else []
+
+
 async def list_lines(tx: Tx, store_id: int, order_id: int) -> list[Line]:
     """The lines of an order, in the order of the purchase, each with what is left of it."""
     return await store.list_lines(tx, store_id, order_id)

@@ -12,12 +12,14 @@ from carryout.clock import DAY, HOUR
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
 from carryout.errors import CarryoutError, Kind
+from carryout.evidence import service as evidence
 from carryout.jobs.queue import enqueue
 from carryout.keyring import Keyring
 from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.orders import service as orders
 from carryout.orders.model import OrderFacts
+from carryout.sessions import service as sessions
 from carryout.shopify import store
 from carryout.shopify.model import (
     AppUninstalled,
@@ -65,8 +67,11 @@ _KEEP_BODIES: Final = 30 * DAY
 _KEEP_ROWS: Final = 90 * DAY
 _BATCH: Final = 500
 _REASON_CHARS: Final = 500
-_PERSONAL_TABLES: Final = ("inbox", "orders", "redactions")
-_STORE_TABLES: Final = ("inbox", "orders", "lines", "order_addresses", "products", "assets", "keys", "stores")
+_PERSONAL_TABLES: Final = ("inbox", "orders", "redactions", "sessions", "events")
+_STORE_TABLES: Final = (
+    "inbox", "orders", "lines", "order_addresses", "products", "assets", "keys", "sessions", "session_parts", "events",
+    "event_chains", "stores",
+)  # fmt: skip
 _DELETED: Final = "the order was deleted for good"
 _ELSEWHERE: Final = "the body names another shop than the header"
 
@@ -143,6 +148,10 @@ async def redact(tx: Tx, store_id: int, person: Forgotten, keyring: Keyring, now
     redacted = await orders.redact_subjects(
         tx, store_id, person.order_ids, orders_digests, person.customers, person.emails, now
     )
+    order_ids = await orders.list_ids(tx, store_id, redacted)
+    # Whoever records what a session sends is waited for here, and then their events are there to be forgotten.
+    await sessions.forget(tx, store_id, order_ids)
+    await evidence.forget(tx, store_id, order_ids)
     await store.update_forgotten_person(
         tx,
         store_id,

@@ -10,6 +10,7 @@ from carryout.db import Query, Statement, Tx, among
 from carryout.db.tables import edits, lines, orders, refunds, risks, tombstones
 from carryout.orders.model import Line, Order, UpsertedOrder
 from carryout.orders.store.redactions import (
+    IDS,
     INSERT_REDACTION,
     PERSON,
     REDACT,
@@ -17,10 +18,12 @@ from carryout.orders.store.redactions import (
     find_person,
     find_redaction,
     insert_redactions,
+    list_ids,
     update_redacted,
 )
 
 __all__ = [
+    "IDS",
     "INSERT_REDACTION",
     "PERSON",
     "REDACT",
@@ -28,6 +31,7 @@ __all__ = [
     "find_person",
     "find_redaction",
     "insert_redactions",
+    "list_ids",
     "update_redacted",
 ]
 

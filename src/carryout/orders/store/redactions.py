@@ -53,6 +53,7 @@ REDACT: Final = Query(
     .returning(_o.shopify_id),
     int,
 )
+IDS: Final = Query(select(_o.id).where(_OURS, among(_o.shopify_id, "shopify_ids")).order_by(_o.id), int)
 PERSON: Final = Query(select(_o.person, _o.locale).where(_OURS, _o.id == bindparam("id")), StoredPerson)
 
 
@@ -82,6 +83,11 @@ async def update_redacted(
         emails=list(emails),
         now=now,
     )
+
+
+async def list_ids(tx: Tx, store_id: int, shopify_ids: Sequence[int]) -> list[int]:
+    """Our own keys of the orders with these Shopify ids."""
+    return await tx.all(IDS, store_id=store_id, shopify_ids=list(shopify_ids))
 
 
 async def find_person(tx: Tx, store_id: int, order_id: int) -> StoredPerson | None:
