@@ -1,7 +1,6 @@
 import time
 from email import message_from_bytes
 from email.utils import formatdate
-from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -15,12 +14,9 @@ from carryout.downloads.ranges import (
     OneRange,
     PreconditionFailed,
     SeveralRanges,
-    Span,
     Unsatisfiable,
     Whole,
-    add_interval,
     content_range,
-    covered,
     decide,
     intervals_of,
     multipart,
@@ -332,15 +328,3 @@ def _positions(spec: str, size_bytes: int) -> range:
 def test_any_bytes_in_a_field_get_an_answer(name: str, value: bytes) -> None:
     answer = decide("GET", [(name.encode(), value), (b"range", b"bytes=0-1")], ETAG, CHANGED, N)
     assert isinstance(answer, Whole | OneRange | NotModified | PreconditionFailed)
-
-
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=40))
-def test_the_union_of_intervals_is_that_of_their_bytes(added: list[Span]) -> None:
-    intervals: tuple[Span, ...] = ()
-    model: set[int] = set()
-    for start, end in added:
-        intervals = add_interval(intervals, start, end)
-        model |= set(range(start, end))
-        assert covered(intervals) == len(model)
-        assert {byte for interval in intervals for byte in range(*interval)} == model
-        assert all(left[1] < right[0] for left, right in pairwise(intervals))

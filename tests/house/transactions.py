@@ -26,8 +26,8 @@ _OWNERS: Final = frozenset(
 )
 # Where owners come from (a store is found by its domain, a key by its digest), and the queue, which serves all stores.
 _WITHOUT_OWNER: Final = frozenset({"merchants", "jobs"})
-# Sweeps over every store, by the clock: their jobs have no owner.
-_SWEEPS: Final = ("prune", "list_due", "count_", "delete_before", "find_next")
+# Sweeps over every store, by the clock (their jobs have no owner) or over all that one process is sending.
+_SWEEPS: Final = ("prune", "list_due", "count_", "delete_before", "find_next", "list_stopped", "list_watched")
 
 
 def _endings_outside_db(source: Source) -> Iterator[Finding]:

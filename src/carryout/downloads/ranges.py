@@ -1,18 +1,17 @@
-"""What a request for a file is answered: preconditions and ranges (RFC 9110, sections 13 and 14); and what it covers.
+"""What a request for a file is answered: preconditions and ranges (RFC 9110, sections 13 and 14).
 
 An interval (`Span`) is `(start, end)` in bytes of the file, `end` exclusive.
 """
 
 import calendar
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
 
 import msgspec
 
-Span = tuple[int, int]
+from carryout.sessions.model import Span
 
 # More is never a reader but an attempt to make a small request costly (RFC 9110, section 14.2 lets us ignore it).
 MAX_RANGES: Final = 16
@@ -154,23 +153,6 @@ def multipart(decision: SeveralRanges, boundary: str, media_type: str) -> Multip
     return Multipart(parts, closing, length_bytes, f"multipart/byteranges; boundary={boundary}")
 
 
-def add_interval(intervals: tuple[Span, ...], start: int, end: int) -> tuple[Span, ...]:
-    """The union of sorted, disjoint intervals with one more; neighbours are merged."""
-    if start >= end:
-        return intervals
-    first = bisect_left(intervals, start, key=lambda interval: interval[1])
-    last = bisect_right(intervals, end, key=lambda interval: interval[0])
-    if first < last:
-        start = min(start, intervals[first][0])
-        end = max(end, intervals[last - 1][1])
-    return (*intervals[:first], (start, end), *intervals[last:])
-
-
-def covered(intervals: Sequence[Span]) -> int:
-    """How many bytes lie in disjoint intervals."""
-    return sum(end - start for start, end in intervals)
-
-
 def _fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for name, value in headers:
@@ -233,7 +215,7 @@ def _selected(value: str, size_bytes: int) -> Decision:
     if unit.lower() != "bytes" or not 0 < len(asked) <= MAX_RANGES:
         return Whole(size_bytes)
     found = tuple(interval for interval in asked if interval and interval[0] < interval[1])
-    if None in asked or covered(found) > size_bytes:
+    if None in asked or sum(end - start for start, end in found) > size_bytes:
         return Whole(size_bytes)
     if len(found) > 1:
         return SeveralRanges(found, size_bytes)
