@@ -25,7 +25,7 @@ run: install ## fill a demo store and serve it on http://127.0.0.1:8000
 	@exec $(BIN)/carryout serve
 
 .PHONY: servers
-servers: ## install what tests start for themselves (PostgreSQL, Chromium)
+servers: ## install the programs that tests start (PostgreSQL, Chromium, unzip, curl and the like)
 	@bash scripts/install-servers.sh
 
 .PHONY: test

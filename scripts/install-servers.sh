@@ -1,19 +1,31 @@
 #!/usr/bin/env bash
-# Installs what the tests start for themselves: PostgreSQL, of any version from 14 on, and Chromium.
+# Installs what the tests start for themselves: PostgreSQL (any version from 14 on), Chromium, and the programs that
+# buyers download and unpack with. For `make bench` there are nginx and wrk.
 # Nothing is left running for it; the tests make a cluster of their own in a temporary folder.
 set -euo pipefail
 
-has_postgresql() {
-    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+# What must be there, and the package of Debian and Ubuntu that brings it.
+declare -A packages=(
+    [postgresql]=postgresql [chromium]=chromium [unzip]=unzip [7z]=p7zip-full [curl]=curl [wget]=wget [aria2c]=aria2
+    [nginx]=nginx [wrk]=wrk
+)
+
+is_there() {
+    case "$1" in
+        postgresql) command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+        chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
+        nginx) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
 }
 
-has_chromium() {
-    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
+missing() {
+    for name in "${!packages[@]}"; do
+        is_there "$name" || echo "${packages[$name]}"
+    done | sort
 }
 
-wanted=()
-has_postgresql || wanted+=(postgresql)
-has_chromium || wanted+=(chromium)
+mapfile -t wanted < <(missing)
 if [ "${#wanted[@]}" -eq 0 ]; then
     exit 0
 fi
@@ -23,6 +35,10 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "Installing ${wanted[*]}"
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
-has_postgresql
-has_chromium
+# An nginx of the package's own would take port 80.
+DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+mapfile -t wanted < <(missing)
+if [ "${#wanted[@]}" -ne 0 ]; then
+    echo "Still missing after the installation: ${wanted[*]}." >&2
+    exit 1
+fi

@@ -1,8 +1,6 @@
 import asyncio
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,29 +10,21 @@ from carryout.db.sqlite import SqliteDatabase
 from carryout.db.sqlite_writer import Writer
 from carryout.errors import DatabaseFull
 from tests.db.makers import insert_name, list_names
+from tests.world.disk import small_disk
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], check=False)  # noqa: S607  # from the PATH
-    if done.returncode != 0:
-        pytest.skip("this machine does not let us mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)  # noqa: S607  # from the PATH
+async def test_a_full_disk_fails_what_does_not_fit_and_heals_by_itself(tmp_path: Path, migrated_file: Path) -> None:
+    with small_disk(tmp_path / "small", megabytes=2) as folder:
+        path = Path(shutil.copyfile(migrated_file, folder / "carryout.db"))
+        database = SqliteDatabase(path)
+        try:
+            await _fill_and_heal(database, folder / "filler")
+        finally:
+            await database.close()
 
 
-async def test_a_full_disk_fails_what_does_not_fit_and_heals_by_itself(small_disk: Path, migrated_file: Path) -> None:
-    path = Path(shutil.copyfile(migrated_file, small_disk / "carryout.db"))
-    database = SqliteDatabase(path)
+async def _fill_and_heal(database: SqliteDatabase, filler: Path) -> None:
     await database.write(insert_name, "before")
-    filler = small_disk / "filler"
     _fill(filler, leave_bytes=64 * 1024)
 
     large = "x" * 200_000
@@ -49,10 +39,9 @@ async def test_a_full_disk_fails_what_does_not_fit_and_heals_by_itself(small_dis
         await database.write(insert_name, large)
     assert await database.read(list_names) == ["before", "small 1", "small 2"]
 
-    filler.unlink()
+    await asyncio.to_thread(filler.unlink)
     await database.write(insert_name, large)
     assert await database.read(list_names) == ["before", "small 1", "small 2", large]
-    await database.close()
 
 
 def _fill(path: Path, leave_bytes: int) -> None:

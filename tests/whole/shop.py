@@ -122,11 +122,10 @@ def download(server: Server, url: str, *, address: str = BEA.address) -> Reply:
 
 
 def eventually(is_so: Callable[[], Any]) -> Any:
-    """Ask until it is so; what it was."""
+    """Ask until it is so; what it was. To ask is to wait: for the answer of a server, a command or a disk."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while not (found := is_so()):
         assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
     return found
 
 

@@ -69,11 +69,10 @@ def test_no_log_and_no_file_holds_what_is_secret_or_personal(
     assert [word for word in words if word.encode() in while_running + _on_disk(data_dir)] == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_no_log_holds_what_is_secret_or_personal_on_a_database_server(
-    cli: Cli, start_server: Callable[..., Server], database_url: str, tmp_path: Path
+    cli: Cli, start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    if not database_url.startswith("postgresql"):
-        pytest.skip("told above")
     shop = Shop(cli).open(tmp_path, download_limit="1")
     server = start_server("--workers", "2")
     words = _play(shop, server)
