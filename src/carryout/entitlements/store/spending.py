@@ -32,12 +32,12 @@ SPEND: Final = Query(
 _uses: Final = bindparam("uses", type_=BigInteger)
 _given: Final = case((_g.used < _uses, _g.used), else_=_uses)
 _held: Final = _g.undelivered_bytes + bindparam("sent_bytes", type_=BigInteger)
-_size: Final = bindparam("size_bytes", type_=BigInteger)
-_due: Final = case((_size > 0, _held // func.coalesce(func.nullif(_size, 0), 1)), else_=0)
+_size_bytes: Final = bindparam("size_bytes", type_=BigInteger)
+_due: Final = case((_size_bytes > 0, _held // func.coalesce(func.nullif(_size_bytes, 0), 1)), else_=0)
 _left: Final = case((LIMIT == NO_LIMIT, _due), (_g.used - _given < LIMIT, LIMIT - (_g.used - _given)), else_=0)
 _spent: Final[ColumnElement[int]] = case((_due < _left, _due), else_=_left)
 SETTLE: Final = Statement(
-    update(grants).where(_OURS, _AT).values(used=_g.used - _given + _spent, undelivered_bytes=_held - _spent * _size)
+    update(grants).where(_OURS, _AT).values(used=_g.used - _given + _spent, undelivered_bytes=_held - _spent * _size_bytes)
 )
 
 
