@@ -72,11 +72,22 @@ class Links:
         self._tickets = tickets
         self._grants = f"{base_url}/d/"
         self._orders = f"{base_url}/o/"
+        self._sessions = f"{base_url}/f/"
 
     def grant(self, store_id: int, grant_id: int, generation: int, filename: str) -> str:
         """The deciding door of a grant; the name at its end is for people and for what saves the file."""
         ticket = self._tickets.issue(TicketKind.GRANT, store_id, grant_id, generation)
         return f"{self._grants}{ticket}/{path_name(filename)}"
+
+    def everything(self, store_id: int, order_id: int, generation: int, filename: str) -> str:
+        """The deciding door of all files of an order, as one ZIP."""
+        ticket = self._tickets.issue(TicketKind.ORDER, store_id, order_id, generation)
+        return f"{self._grants}{ticket}/{path_name(filename)}"
+
+    def session(self, store_id: int, session_id: int, generation: int, filename: str) -> str:
+        """The sending door of a session."""
+        ticket = self._tickets.issue(TicketKind.SESSION, store_id, session_id, generation)
+        return f"{self._sessions}{ticket}/{path_name(filename)}"
 
     def order(self, store_id: int, order_id: int, generation: int) -> str:
         """The buyer's page of an order."""

@@ -29,6 +29,7 @@ __all__ = [
     "list_due",
     "list_open",
     "list_stopped",
+    "look",
     "open_links",
     "prune",
     "record",
@@ -44,6 +45,10 @@ class SessionEnded(CarryoutError):
     """This download has ended. Please open the page of your order and start it again."""
 
     kind = Kind.GONE
+
+    def __init__(self, order_id: int) -> None:
+        super().__init__()
+        self.order_id = order_id  # our key
 
 
 # ── a ZIP's list of links
@@ -74,6 +79,17 @@ async def find_session(tx: Tx, ticket: Ticket, client: Client, now: int) -> Open
     if facts.is_new_address or await _stop(tx, session) is not None:
         return None
     return opened
+
+
+async def look(tx: Tx, ticket: Ticket, now: int) -> Opened | None:
+    """The session behind a ticket for a client that takes nothing and counts nowhere (`HEAD`); None: it was stopped.
+
+    Errors: `LinkUnknown`, `SessionEnded`.
+    """
+    session = await _known(tx, ticket)
+    order = await entitlements.find_to_resume(tx, session.store_id, session.order_id, ticket.generation, is_held=False)
+    opened = await _running(tx, order, session, now)
+    return None if await _stop(tx, session) is not None else opened
 
 
 async def resume(tx: Tx, ticket: Ticket, client: Client, now: int) -> Opened | Refused:
@@ -111,7 +127,7 @@ async def _known(tx: Tx, ticket: Ticket) -> Session:
 async def _running(tx: Tx, order: OrderView, session: Session, now: int) -> Opened:
     [(_, parts)] = await settling.with_parts(tx, session.store_id, [session])
     if session.ended_at is not None or rules.is_due(session, parts, now):
-        raise SessionEnded
+        raise SessionEnded(order.id)
     return Opened(order=order, session=session, parts=parts, is_joined=True)
 
 
