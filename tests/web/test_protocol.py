@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from carryout.web.problems import refusal
 from carryout.web.protocol import HEAD_LIMIT_BYTES, TRANSPORT
 from tests.web.serving import Running, serving
 
@@ -14,7 +15,7 @@ LARGE = b"x" * (HEAD_LIMIT_BYTES + 1)
 
 
 class Echo:
-    """Answers with what it was sent; `/early` answers without reading, `/wait` when told to."""
+    """Answers with what it was sent; `/early` and `/refused` (413) without reading, `/wait` when told to."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -26,6 +27,9 @@ class Echo:
         self.seen.append(scope["path"])
         request = Request(scope, receive)
         try:
+            if scope["path"] == "/refused":
+                await refusal(scope, 413, "too large", "body_too_large")(scope, receive, send)
+                return
             if scope["path"] == "/wait":
                 await self.go.wait()
             body = b"" if scope["path"] == "/early" else await request.body()
@@ -203,6 +207,36 @@ async def test_a_body_that_nobody_asked_for_is_read_away_so_that_the_answer_arri
     writer.close()
     assert b"POST /early 0" in reply
     assert b"GET /next 0" in reply
+
+
+async def test_an_answer_that_ends_the_connection_arrives_before_its_body_is_sent(running: Running) -> None:
+    reader, writer = await running.connect(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n")
+    reply = await reader.read()  # to the end of what we send: nobody waits for the rest of the body
+    assert status(reply) == 413
+    assert b"\r\nconnection: close\r\n" in reply
+    assert running.stages() == ["REFUSED"]
+
+    writer.write(b"x" * 1_000_000 + b"\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+    await writer.drain()
+    running.pass_seconds(1)
+    assert running.stages() == ["REFUSED"]
+    running.pass_seconds(3)
+    await running.until(lambda: running.stages() == [])
+    writer.close()
+
+
+async def test_a_client_that_sends_all_of_a_refused_body_gets_the_answer_and_no_reset(
+    running: Running, echo: Echo
+) -> None:
+    reader, writer = await running.connect(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+    writer.write(b"x" * 9_000_000)
+    await writer.drain()
+
+    assert status(await reader.read()) == 413
+    writer.close()
+    await writer.wait_closed()
+    await running.until(lambda: running.stages() == [])
+    assert echo.seen == ["/refused"]
 
 
 async def test_a_client_that_waits_for_100_continue_is_answered_and_closed(running: Running) -> None:

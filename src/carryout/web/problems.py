@@ -86,6 +86,8 @@ def refusal(
     scope: Mapping[str, Any], status: int, message: str, code: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A reply with a status and a message: a page where a person looks at it, else JSON. Never cached."""
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # nobody waits for the rest of the body
+        headers = {**(headers or {}), "connection": "close"}
     if wants_page(scope):
         html = _PAGE.render(status=status, message=message)
         shown = _NO_STORE | {"content-security-policy": _PAGE_POLICY, "x-robots-tag": "noindex"} | dict(headers or {})

@@ -4,7 +4,7 @@
 - A head that is not complete after 30 seconds is cut, and so is a body of which nothing came for 30 seconds.
 - A body cut short is a 400 where anyone still listens, and `http.disconnect` for the application.
 - A refusal is written, the sending side closed, and what still arrives is thrown away for a moment, because closing at
-  once would reset the connection under the answer.
+  once would reset the connection under the answer. So ends an answer with `Connection: close` before its request did.
 - The application finds the transport in `scope["extensions"]["carryout.transport"]`.
 
 Nothing here sets a timer: `Server` looks at all connections once a second, and a request pays for none of it.
@@ -48,6 +48,15 @@ class Stage(enum.Enum):
 
 class _Refused(Exception):
     """Stops the parser; the status is in `CarryoutProtocol._refusal`."""
+
+
+class _PatientEnd:
+    """The transport as the answer to a request with a body uses it."""
+
+    def __init__(self, protocol: "CarryoutProtocol") -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.end
 
 
 class CarryoutProtocol(HttpToolsProtocol):
@@ -105,11 +114,14 @@ class CarryoutProtocol(HttpToolsProtocol):
         self._in_head = False
         self._requests += 1
         hosts = 0
+        has_body = False
         size_bytes = 0
         for name, value in self.headers:
             size_bytes += len(name) + len(value) + 4
             if name == b"host":
                 hosts += 1
+            elif name in (b"content-length", b"transfer-encoding"):
+                has_body = True
         if size_bytes > HEAD_LIMIT_BYTES:
             self._refusal = 431
             raise _Refused
@@ -117,6 +129,17 @@ class CarryoutProtocol(HttpToolsProtocol):
             self._refusal = 400
             raise _Refused
         super().on_headers_complete()
+        if has_body:
+            self.cycle.transport = _PatientEnd(self)  # type: ignore[assignment]  # all of a transport that a cycle uses
+
+    def end(self) -> None:
+        """Close after an answer; where the rest of its request is still to come, as after a refusal."""
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._refusal = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            self.flow.resume_reading()
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without its timer a request; a body that was never asked for ends the connection."""
