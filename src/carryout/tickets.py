@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from carryout.filenames import safe_name
 from carryout.keyring import MAC_BYTES, Keyring
 
 _MESSAGE: Final = struct.Struct(">BIQI")
 _TICKET: Final = re.compile(r"[A-Za-z0-9_-]{44}")
-_UNSAFE_IN_PATH: Final = re.compile(r"[/\\\\\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TicketKind(enum.IntEnum):
@@ -96,6 +96,5 @@ class Links:
 
 @lru_cache(maxsize=4096)
 def path_name(filename: str) -> str:
-    """A file name as the last segment of a path: whatever would read as a path or a control is an underscore."""
-    safe = _UNSAFE_IN_PATH.sub("_", filename)
-    return quote(safe, safe="", errors="replace") if safe.strip(".") else "download"
+    """A file name as the last segment of a path, which is what many a program saves the file as."""
+    return quote(safe_name(filename), safe="")
