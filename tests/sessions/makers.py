@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import bindparam, select, update
 
 from carryout.catalog import service as catalog
@@ -17,12 +19,22 @@ from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.orders.model import Order
 from carryout.sessions import service
-from carryout.sessions.model import Asked, Client, Delivery, Opened, Progress, Recorded, Session, SessionKind
+from carryout.sessions.model import Asked, Client, Delivery, Opened, Part, Progress, Recorded, Session, SessionKind
+from carryout.storage import Blob
 from carryout.tickets import Ticket
 from tests.cast import NOW
-from tests.catalog.makers import make_file, make_products
+from tests.catalog.makers import make_products
 from tests.merchants.makers import KEYRING, PLANS, make_store
 from tests.orders.makers import make_order
+
+
+class GrantState(msgspec.Struct, frozen=True):
+    """What a grant has come to."""
+
+    used: int
+    undelivered_bytes: int
+    id: int
+
 
 SIZE: Final = 10_000_000
 BUDGET: Final = 2 * SIZE + 1024 * 1024
@@ -30,6 +42,9 @@ DAY: Final = 24 * 60 * MINUTE
 BEA: Final = b"the digest of Bea's address"
 TRAIN: Final = b"the digest of the train's address"
 STRANGER: Final = b"the digest of the stranger's address"
+STATE: Final = Query(
+    select(grants.c.used, grants.c.undelivered_bytes, grants.c.id).where(grants.c.id == bindparam("id")), GrantState
+)
 ACCOUNTS: Final = Query(select(grants.c.undelivered_bytes).order_by(grants.c.id), int)
 EVENT_TYPES: Final = Query(select(events.c.type).order_by(events.c.id), str)
 _SET: Final = Statement(
@@ -110,6 +125,11 @@ class Shop:
         view = await self.database.read(entitlements.view_by_id, self.store.id, self.order.id)
         return [grant.used for grant in view.grants]
 
+    async def state(self, part: Part) -> tuple[int, int]:
+        """The uses and the undelivered bytes of the grant that paid for a part."""
+        [found] = await self.database.read(_list, STATE, {"id": part.grant_id})
+        return found.used, found.undelivered_bytes
+
     async def accounts(self) -> list[int]:
         """The undelivered bytes of the grants, in their order."""
         return await self.database.read(_list, ACCOUNTS)
@@ -144,17 +164,22 @@ def seal_names(_order: OrderView, links: Sequence[GrantView]) -> bytes | None:
     return service.seal_links(KEYRING, "\n".join(link.filename for link in links).encode())
 
 
-async def make_shop(database: Database, *, files: int = 1, link: bool = False, **settings: str) -> Shop:
-    """A shop of one test; up to two files, and the store's settings."""
-    return Shop(database, *await database.write(_make, files, link, settings))
+async def make_shop(
+    database: Database, files: int = 1, *, link: bool = False, empty: bool = False, **settings: str
+) -> Shop:
+    """A shop of one test; up to two files (the last of them `empty`), and the store's settings."""
+    kinds = [("book-epub", "book.epub", SIZE), ("song", "song.flac", 0 if empty else SIZE)][:files]
+    return Shop(database, *await database.write(partial(_make, link=link), kinds, settings))
 
 
-async def _make(tx: Tx, files: int, link: bool, settings: dict[str, str]) -> tuple[Store, Order, tuple[GrantView, ...]]:  # noqa: FBT001 - handed on by the database
+async def _make(
+    tx: Tx, files: Sequence[tuple[str, str, int]], settings: dict[str, str], *, link: bool
+) -> tuple[Store, Order, tuple[GrantView, ...]]:
     store = await make_store(tx)
     store = await _set_store(tx, store.id, settings)
     await make_products(tx, store.id)
-    for sku, name in (("book-epub", "book.epub"), ("song", "song.flac"))[:files]:
-        asset = await make_file(tx, store.id, name)
+    for sku, name, size_bytes in files:
+        asset = await catalog.add_file(tx, store.id, name, Blob(b"\1" * 32, 1, size_bytes), NOW)
         await catalog.attach(tx, store.id, asset.id, skus=[sku], now=NOW)
     if link:
         asset = await catalog.add_link(tx, store.id, "https://example.com/course", "Course", None, NOW)
@@ -173,8 +198,8 @@ async def _run(tx: Tx, grant_id: int, values: dict[str, Any]) -> None:
     await tx.run(_SET, at_id=grant_id, **values)
 
 
-async def _list(tx: Tx, query: Query[Any]) -> list[Any]:
-    return await tx.all(query)
+async def _list(tx: Tx, query: Query[Any], params: dict[str, Any] | None = None) -> list[Any]:
+    return await tx.all(query, **(params or {}))
 
 
 def session_of(**changes: Any) -> Session:

@@ -106,7 +106,8 @@ def test_no_pattern_of_ranges_and_aborted_downloads_yields_more_copies_than_the_
     Inside one session a byte may come again: that is the budget. A copy needs every byte, so there are no more copies
     than sessions that gave the byte which came most rarely.
     """
-    account, running, got = Account(0, limit, 0), [], Counter[int]()
+    account, got = Account(0, limit, 0), Counter[int]()
+    running: list[Part] = []
     for move, number, start, length in chosen:
         if move in {"open", "abort"} and account.used < limit:
             account = msgspec.structs.replace(account, used=account.used + 1)

@@ -72,13 +72,11 @@ async def find_session(tx: Tx, ticket: Ticket, client: Client, now: int) -> Open
 
     None: hand `resume` to a transaction that writes. Errors: `LinkUnknown`, `SessionEnded`.
     """
-    session = await _known(tx, ticket)
-    order = await entitlements.find_to_resume(tx, session.store_id, session.order_id, ticket.generation, is_held=False)
-    opened = await _running(tx, order, session, now)
-    facts = await entitlements.client_facts(tx, order, client.addresses)
-    if facts.is_new_address or await _stop(tx, session) is not None:
+    opened = await look(tx, ticket, now)
+    if opened is None:
         return None
-    return opened
+    facts = await entitlements.client_facts(tx, opened.order, client.addresses)
+    return None if facts.is_new_address else opened
 
 
 async def look(tx: Tx, ticket: Ticket, now: int) -> Opened | None:
