@@ -310,6 +310,8 @@ async def attach(
     now: int,
 ) -> Attached:
     """Attach an asset to variants and products, and let a job grant it to those who already bought them."""
+    # An order either is there when the job looks, or sees the attachment when it is recorded.
+    await orders.hold_recording(tx, owner.id)
     applies_from = 0 if reaches_existing else now
     places = await catalog.attach(
         tx,

@@ -124,7 +124,7 @@ async def redact_subjects(
     now: int,
 ) -> list[int]:
     """`redact` by the digests that `carryout restore` finds in the log of redactions."""
-    await tx.lock(f"redaction {store_id}")
+    await hold_recording(tx, store_id)
     await store.insert_redactions(tx, store_id, [*subjects, *customers, *emails], now)
     return await store.update_redacted(tx, store_id, order_ids, customers, emails, now)
 
@@ -209,8 +209,17 @@ async def open_person(tx: Tx, store_id: int, order_id: int, keyring: Keyring) ->
     return msgspec.json.decode(keyring.open(stored.person, PERSON_SEAL), type=Person)
 
 
+async def hold_recording(tx: Tx, store_id: int) -> None:
+    """Wait for the store's orders that are being recorded, and keep others waiting until the transaction ends."""
+    await tx.lock(_recording(store_id))
+
+
 async def _hold(tx: Tx, store_id: int, shopify_id: int) -> None:
-    await tx.lock(f"order {store_id} {shopify_id}", beside=f"redaction {store_id}")
+    await tx.lock(f"order {store_id} {shopify_id}", beside=_recording(store_id))
+
+
+def _recording(store_id: int) -> str:
+    return f"redaction {store_id}"  # the name that the inbox's own deliveries stand beside, too
 
 
 def _known(order: Order | None, text: str) -> Order:
