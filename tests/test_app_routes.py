@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from carryout.app import open_house, routes
+from carryout.downloads.transfers import Transfers
 from carryout.settings import Settings
 from carryout.web.contract import DOCUMENT
 from carryout.web.metrics import Metrics
@@ -23,7 +24,9 @@ def table(settings: Settings) -> list[DeclaredRoute]:
     async def walk() -> list[DeclaredRoute]:
         house = open_house(settings, KEYRING)
         try:
-            return routes(house, "http://host", Metrics())
+            metrics = Metrics()
+            transfers = Transfers(house.database, house.now, metrics.count_bytes)
+            return routes(house, "http://host", metrics, transfers)
         finally:
             await house.database.close()
 

@@ -15,7 +15,8 @@ from carryout import __version__
 from carryout.clock import Clock
 from carryout.clock import now as read_clock
 from carryout.db import Database, Tx, open_database
-from carryout.downloads.stream import STATUS, DecidingDoor
+from carryout.downloads.stream import STATUS, DecidingDoor, Entrance, Handover, SendingDoor
+from carryout.downloads.transfers import Transfers
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.tasks import EntitlementTasks
 from carryout.evidence import service as evidence
@@ -29,7 +30,7 @@ from carryout.shopify import service as shopify
 from carryout.shopify import tasks as shopify_tasks
 from carryout.shopify.intake import Intake
 from carryout.shopify.webhooks import BODY_LIMIT_BYTES, WebhookDoor
-from carryout.storage import Storage, open_storage
+from carryout.storage import DiskStorage, Storage, open_storage
 from carryout.storefront.api import PATH as CUSTOMER_PATH
 from carryout.storefront.api import CustomerDoor
 from carryout.storefront.pages import PageDoor
@@ -120,11 +121,12 @@ def build(
     house = open_house(settings, keyring)
     metrics = Metrics(metrics_dir)
     # Asked most, and answered before the router.
-    customer, *others = routes(house, base_url, metrics)
+    transfers = Transfers(house.database, house.now, metrics.count_bytes)
+    customer, *others = routes(house, base_url, metrics, transfers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with _living(house, metrics, run_jobs=run_jobs):
+        async with _living(house, metrics, transfers, run_jobs=run_jobs):
             yield
 
     router = Router(others, redirect_slashes=False, lifespan=lifespan)
@@ -136,13 +138,13 @@ def build(
     return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level))
 
 
-def routes(house: House, base_url: str, metrics: Metrics) -> list[DeclaredRoute]:
+def routes(house: House, base_url: str, metrics: Metrics, transfers: Transfers) -> list[DeclaredRoute]:
     """Every route there is, the customer endpoint first; what is not here is a 404."""
     guesses = GuessLimit(house.settings.guess_limit)
     return [
         _customer_route(house, base_url, guesses),
         _webhook_route(house, metrics),
-        _download_route(house, metrics, guesses),
+        *_download_routes(house, base_url, metrics, guesses, transfers),
         *_page_routes(house, base_url, guesses),
         *_operator_routes(house, metrics),
     ]
@@ -188,26 +190,35 @@ def _webhook_route(house: House, metrics: Metrics) -> DeclaredRoute:
     )
 
 
-def _download_route(house: House, metrics: Metrics, guesses: GuessLimit) -> DeclaredRoute:
-    door = DecidingDoor(
-        house.database,
-        house.storage,
-        Tickets(house.keyring),
-        house.keyring,
-        house.now,
-        guesses,
-        house.settings.trusted_proxies,
-        metrics.count_verdict,
-    )
-    return route(
-        "/d/{ticket}/{filename}",
-        door.download,
-        methods=["GET"],
-        who=Who.TICKET_HOLDER,
-        limit=RateLimit.MISSES,
-        body_limit_bytes=NO_BODY,
-        head=Head.SPENDS_NOTHING,
-    )
+def _download_routes(
+    house: House, base_url: str, metrics: Metrics, guesses: GuessLimit, transfers: Transfers
+) -> list[DeclaredRoute]:
+    tickets = Tickets(house.keyring)
+    entrance = Entrance(tickets, house.keyring, guesses, house.settings.trusted_proxies)
+    links, handover = Links(tickets, base_url), _handover(house)
+    ours = (house.database, house.storage, entrance, links, house.now, handover)
+    doors = {
+        "/d/{ticket}/{filename}": DecidingDoor(*ours, metrics.count_verdict).download,
+        "/f/{ticket}/{filename}": SendingDoor(*ours, transfers, metrics.count_verdict).send,
+    }
+    return [
+        route(
+            path,
+            door,
+            methods=["GET"],
+            who=Who.TICKET_HOLDER,
+            limit=RateLimit.MISSES,
+            body_limit_bytes=NO_BODY,
+            head=Head.SPENDS_NOTHING,
+        )
+        for path, door in doors.items()
+    ]
+
+
+def _handover(house: House) -> Handover:
+    if not isinstance(house.storage, DiskStorage):
+        return Handover.OBJECT_STORE
+    return Handover.PROXY if house.settings.sendfile == "x-accel" else Handover.NOBODY
 
 
 def _page_routes(house: House, base_url: str, guesses: GuessLimit) -> list[DeclaredRoute]:
@@ -252,7 +263,7 @@ def _operator_routes(house: House, metrics: Metrics) -> list[DeclaredRoute]:
 
 
 @contextlib.asynccontextmanager
-async def _living(house: House, metrics: Metrics, *, run_jobs: bool) -> AsyncIterator[None]:
+async def _living(house: House, metrics: Metrics, transfers: Transfers, *, run_jobs: bool) -> AsyncIterator[None]:
     """From the first request to the last: jobs run beside, and end before the database closes."""
     worker = make_worker(house) if run_jobs else None
     if worker is not None:
@@ -265,6 +276,7 @@ async def _living(house: House, metrics: Metrics, *, run_jobs: bool) -> AsyncIte
         noting.cancel()
         if worker is not None:
             worker.stop()
+    await transfers.close()
     await house.database.close()
 
 

@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True):
     shopify_client_id: str | None
     shopify_client_secret: str | None
     private_networks: tuple[Network, ...]
+    sendfile: str
     log_format: str | None
     log_level: str
     plans: Mapping[str, Plan]
@@ -87,8 +88,8 @@ class Settings(msgspec.Struct, frozen=True):
 
 _NAMES: Final = (
     "data_dir", "database_url", "storage_url", "base_url", "secret_key", "trusted_proxies", "smtp_url", "mail_from",
-    "api_rate_limit", "guess_limit", "shopify_client_id", "shopify_client_secret", "private_networks", "log_format",
-    "log_level",
+    "api_rate_limit", "guess_limit", "shopify_client_id", "shopify_client_secret", "private_networks", "sendfile",
+    "log_format", "log_level",
 )  # fmt: skip
 
 
@@ -112,6 +113,7 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
         shopify_client_id=found.get("shopify_client_id"),
         shopify_client_secret=found.get("shopify_client_secret"),
         private_networks=_networks("private_networks", found.get("private_networks")),
+        sendfile=_choice("sendfile", found.get("sendfile"), ("none", "x-accel")) or "none",
         log_format=_choice("log_format", found.get("log_format"), ("console", "json")),
         log_level=_choice("log_level", found.get("log_level"), _LOG_LEVELS) or "info",
         plans=plans,

@@ -42,6 +42,7 @@ class Metrics:
         )
         self._verdicts = Counter("carryout_verdicts", "Verdicts on grants, by code.", ["code"], registry=registry)
         self._webhooks = Counter("carryout_webhooks", "Webhooks taken in.", ["topic", "outcome"], registry=registry)
+        self._bytes = Counter("carryout_sent_bytes", "Bytes of downloads handed to the network.", registry=registry)
         self._backlog = Gauge(
             "carryout_inbox_backlog", "Deliveries not applied yet.", registry=registry, multiprocess_mode="mostrecent"
         )
@@ -65,6 +66,10 @@ class Metrics:
     def count_verdict(self, code: str) -> None:
         """One verdict at a door: `allowed`, or the refusal's code."""
         self._verdicts.labels(code).inc()
+
+    def count_bytes(self, size_bytes: int) -> None:
+        """So much of downloads was handed to the network."""
+        self._bytes.inc(size_bytes)
 
     def count_webhook(self, topic: str, outcome: str) -> None:
         """One delivery; a topic that we do not use counts as `other`."""

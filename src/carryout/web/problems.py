@@ -83,13 +83,22 @@ def http_problem(scope: Mapping[str, Any], error: HTTPException) -> Response:
 
 
 def refusal(
-    scope: Mapping[str, Any], status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+    scope: Mapping[str, Any],
+    status: int,
+    message: str,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    way_on: str | None = None,
 ) -> Response:
-    """A reply with a status and a message: a page where a person looks at it, else JSON. Never cached."""
+    """A reply with a status and a message: a page where a person looks at it, else JSON. Never cached.
+
+    `way_on` is the address of the order's page, where a person can go on.
+    """
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # nobody waits for the rest of the body
         headers = {**(headers or {}), "connection": "close"}
     if wants_page(scope):
-        html = _PAGE.render(status=status, message=message)
+        html = _PAGE.render(status=status, message=message, way_on=way_on)
         shown = _NO_STORE | {"content-security-policy": _PAGE_POLICY, "x-robots-tag": "noindex"} | dict(headers or {})
         return Response(html, status, shown, media_type="text/html")
     body = msgspec.json.encode({"message": message, "code": code})
@@ -107,4 +116,4 @@ def wants_page(scope: Mapping[str, Any]) -> bool:
 
 
 _PAGE: Final = templates().get_template("problem.html")
-_PAGE_POLICY: Final = style_policy(_PAGE.render(status=404, message=""))
+_PAGE_POLICY: Final = style_policy(_PAGE.render(status=404, message="", way_on=None))
