@@ -155,6 +155,14 @@ def test_a_face_without_a_client_judges_as_a_new_client_and_knows_no_addresses(
     assert refusal is rules.verdict(unlimited, grant, NEW_CLIENT, NOW)
 
 
+@given(orders, grants, clients, st.integers(0, 2**62))
+def test_what_stops_a_running_download_is_what_refuses_it_first_of_all(
+    order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, now: int
+) -> None:
+    refusal = rules.verdict(order, grant, client, now)
+    assert rules.stop(order, grant) is (refusal if refusal in rules.STOPS else None)
+
+
 # ── boundaries
 
 

@@ -6,7 +6,7 @@ from carryout.entitlements.model import Refusal, Refused
 from carryout.orders import service as orders
 from carryout.orders.model import RefundFacts
 from carryout.sessions import service
-from carryout.sessions.model import Opened, Part, Progress, Session, SessionKind
+from carryout.sessions.model import Opened, Part, Session, SessionKind
 from tests.cast import NOW
 from tests.merchants.makers import KEYRING
 from tests.orders.makers import ORDER_ID
@@ -112,12 +112,3 @@ async def test_a_zip_with_a_member_refused_since_is_not_joined(database: Databas
     assert second.session.id != first.session.id
     assert [part.filename for part in second.parts] == ["song.flac"]
     assert sorted(await shop.used()) == [0, 1]
-
-
-async def test_an_empty_member_is_delivered_when_it_is_passed(database: Database) -> None:
-    shop = await make_shop(database, files=2, empty=True)
-    found = opened(await shop.decide_all())
-    empty = next(part for part in found.parts if part.size_bytes == 0)
-    await shop.record(found.session, [Progress(empty.position, 0)])
-    await shop.settle(DAY)
-    assert await shop.state(empty) == (1, 0)
