@@ -6,17 +6,14 @@ from carryout.catalog import service as catalog
 from carryout.catalog.model import Asset
 from carryout.db import Database, Tx
 from carryout.entitlements import service
-from carryout.entitlements.model import Claimed, GrantView, Refused
+from carryout.entitlements.model import GrantView
 from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.orders.model import Order
-from carryout.tickets import Ticket
 from tests.cast import NOW
 from tests.catalog.makers import make_file, make_products
 from tests.merchants.makers import KEYRING, PLANS, make_store
 from tests.orders.makers import make_order
-
-Outcome = Claimed | Refused
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,10 @@ class World:
     order: Order
     asset: Asset
 
-    async def ticket(self) -> Ticket:
-        """The ticket of the order's first grant."""
+    async def use(self) -> int | None:
+        """Spend one use of the order's first grant; how many that makes."""
         grant, *_ = await self.grants()
-        return Ticket(self.store.id, grant.id, self.order.link_generation)
-
-    async def claim(self, address: bytes = b"an address", at: int = NOW, ticket: Ticket | None = None) -> Outcome:
-        """Use the grant once from an address."""
-        return await self.database.write(service.claim, ticket or await self.ticket(), [address], at)
+        return await self.database.write(service.spend, self.store.id, grant.id)
 
     async def grants(self, order: Order | None = None) -> list[GrantView]:
         """The live grants of the order."""

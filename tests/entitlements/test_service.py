@@ -86,7 +86,7 @@ async def test_one_asset_on_two_lines_and_on_the_order_is_three_grants(world: Wo
     granted = await world.grants()
     assert [grant.line_id is None for grant in granted] == [False, False, True]
     assert len({grant.uid for grant in granted}) == 3
-    await world.claim()
+    await world.use()
     assert [grant.used for grant in await world.grants()] == [1, 0, 0]
 
 
@@ -138,7 +138,7 @@ async def test_an_assets_own_limits_come_before_the_stores(database: Database) -
 
 async def test_settings_reach_existing_grants_when_they_are_applied(database: Database) -> None:
     world = await make_world(database, download_limit="3", expires_days="30")
-    await world.claim()
+    await world.use()
     world = await world.set(download_limit="none", expires_days="1", address_limit="4", limit_per_unit="on")
     await database.write(service.enqueue_settings, world.store, NOW)
     assert await database.write(service.apply_settings, world.store, 0) is None
@@ -184,7 +184,7 @@ async def test_detaching_leaves_grants_and_new_orders_get_none(world: World) -> 
 
 async def test_detaching_with_revoke_takes_grants_away_until_they_are_attached_again(world: World) -> None:
     before = await world.grants()
-    await world.claim()
+    await world.use()
     await detach(world, skus=["book-epub"], revokes=True)
     assert await world.grants() == []
     await attach(world, skus=["book-epub"])

@@ -8,14 +8,21 @@ from typing import Any, Final
 import pytest
 
 from carryout.clock import DAY
-from carryout.db import Database
+from carryout.db import Database, Tx
+from carryout.entitlements import service as entitlements
+from carryout.evidence import service as evidence
+from carryout.evidence.model import Witness
 from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.orders import service as orders
 from carryout.orders.model import Person
+from carryout.sessions import service as sessions
+from carryout.sessions.model import Client, Delivery, Opened
 from carryout.shopify import service
 from carryout.shopify.model import Outcome
+from carryout.tickets import Ticket
 from tests.cast import NOW, OTHER
+from tests.catalog.makers import make_file
 from tests.merchants.makers import KEYRING
 from tests.shopify.makers import BODIES, JOB_KINDS, Shop, open_shop
 from tests.shopify.payloads import (
@@ -237,6 +244,31 @@ async def test_a_redaction_of_a_stranger_forgets_nobody(shop: Shop) -> None:
     assert await shop.send("customers/redact", body, "2") is Outcome.APPLIED
     assert [found.has_person for found in (await shop.state()).orders] == [True]
     assert len(await shop.all(BODIES)) == 1
+
+
+async def test_a_redaction_forgets_who_downloaded_and_what_they_opened_goes_on(shop: Shop) -> None:
+    await shop.send("orders/paid", order(), "1")
+    owner_id = shop.owner.id
+    found = await shop.database.read(orders.find, owner_id, str(ORDER_ID))
+    await shop.database.write(grant_a_file, await owner_of(shop), found.id)
+    view = await shop.database.read(entitlements.view_by_id, owner_id, found.id)
+    ticket = Ticket(owner_id, view.grants[0].id, 1)
+    bea = Client((b"Bea's address",), Witness(b"Bea's address", b"her browser"))
+    opened = await shop.database.write(sessions.decide, ticket, bea, None, Delivery.SENT, NOW)
+    assert isinstance(opened, Opened)
+
+    await shop.send("customers/redact", redaction(), "2")
+    (event,) = await shop.database.read(evidence.list_of_order, owner_id, found.id)
+    assert (event.type, event.address_digest, event.user_agent) == ("download.allowed", None, None)
+    running = Ticket(owner_id, opened.session.id, 1)
+    resumed = await shop.database.read(sessions.find_session, running, bea, NOW)
+    assert resumed is not None
+    assert (resumed.session.address_digest, resumed.session.user_agent) == (None, None)
+
+
+async def grant_a_file(tx: Tx, owner: Store, order_id: int) -> None:
+    asset = await make_file(tx, owner.id)
+    await entitlements.attach_to_order(tx, owner, order_id, [asset.id], NOW)
 
 
 async def test_no_later_delivery_brings_the_person_back(shop: Shop) -> None:

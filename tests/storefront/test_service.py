@@ -35,7 +35,7 @@ async def test_the_link_is_the_deciding_doors(world: World) -> None:
 
 async def test_what_is_judged_is_what_is_shown(database: Database) -> None:
     world = await make_world(database, download_limit="1", **{"message.download_limit_reached": "Write to Mira."})
-    await world.claim()
+    await world.use()
     (entry,) = (await reply(world)).order.lines[0].assets
     assert (entry.limits.downloaded, entry.limits.limit, entry.data.url) == (1, 1, None)
     assert entry.refusal == RefusalEntry("download_limit_reached", "Write to Mira.")

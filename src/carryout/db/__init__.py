@@ -2,7 +2,7 @@
 
 A door hands a function to the database, and that function is one transaction:
 
-    outcome = await database.write(service.claim, ticket, now)   # durable when it returns
+    outcome = await database.write(service.block, order, now)     # durable when it returns
     view = await database.read(service.customer_view, digest)    # one snapshot
 """
 

@@ -220,29 +220,6 @@ async def note_address(tx: Tx, order: OrderView, address: bytes, now: int) -> No
     await store.insert_address(tx, order.store_id, order.id, address, now)
 
 
-async def claim(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int) -> Claimed | Refused:
-    """Spend one use of the grant behind a ticket, or say why not; a refusal takes no address of the order.
-
-    `addresses` are the digests of the client's address, one for each secret key, the signing one first.
-
-    The order's row is held meanwhile, so that the address limit holds for any number of clients at once; the use itself
-    is spent by one statement that tests the limit again. Errors: `LinkUnknown`.
-    """
-    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
-    order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
-    order = _live(order, ticket.generation)
-    grant = await _grant(tx, ticket)
-    client = await client_facts(tx, order, addresses)
-    refusal = rules.verdict(order_facts(order), grant_facts(grant), client, now)
-    if refusal is not None:
-        return refuse(order, refusal)
-    if await store.spend_use(tx, ticket.store_id, grant.id) is None:
-        return refuse(order, Refusal.DOWNLOAD_LIMIT_REACHED)
-    if client.is_new_address:
-        await store.insert_address(tx, ticket.store_id, order.id, addresses[0], now)
-    return Claimed(order, grant)
-
-
 def _live(order: OrderView | None, generation: int) -> OrderView:
     if order is None or order.link_generation != generation:
         raise LinkUnknown

@@ -37,7 +37,9 @@ _due: Final = case((_size_bytes > 0, _held // func.coalesce(func.nullif(_size_by
 _left: Final = case((LIMIT == NO_LIMIT, _due), (_g.used - _given < LIMIT, LIMIT - (_g.used - _given)), else_=0)
 _spent: Final[ColumnElement[int]] = case((_due < _left, _due), else_=_left)
 SETTLE: Final = Statement(
-    update(grants).where(_OURS, _AT).values(used=_g.used - _given + _spent, undelivered_bytes=_held - _spent * _size_bytes)
+    update(grants)
+    .where(_OURS, _AT)
+    .values(used=_g.used - _given + _spent, undelivered_bytes=_held - _spent * _size_bytes)
 )
 
 
