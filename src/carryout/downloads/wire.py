@@ -73,8 +73,8 @@ class Wire:
         self._transport.abort()
 
     async def hang_up(self) -> None:
-        """Break the connection, and let the protocol learn of it."""
-        self.cut()
+        """Break the connection, and let the protocol learn of it; what the kernel has still arrives."""
+        self._transport.abort()
         await asyncio.sleep(0)
 
     def _note_unsent(self) -> None:
