@@ -102,6 +102,7 @@ class Transfer:
             wanted_bytes = min(piece.end - start, self._pace.chunk_bytes - self._size_bytes)
             portion = self._run.tally.reserve(piece.member, start, wanted_bytes)
             if not portion.size_bytes:
+                await self._hand()  # to the last byte that it may have
                 return False
             try:
                 data = await read(piece.member, start, portion.size_bytes)
