@@ -104,7 +104,7 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
             ticket, filename = pick(scene.tickets)
             case.path_parameters = {"ticket": ticket, "filename": filename}
             case.headers = {"Accept": pick(("*/*", "text/html"))}
-        case "/o/{ticket}" | "/o/{ticket}/logo":
+        case "/o/{ticket}" | "/o/{ticket}/logo" | "/o/{ticket}/all":
             case.path_parameters = {"ticket": pick(scene.pages)[0]}
         case "/o/{ticket}/{grant}":
             ticket, grant = pick(scene.pages)

@@ -19,6 +19,7 @@ SEEN = {
     "HEAD /d/{ticket}/{filename}": {200, 402, 403, 404, 410},
     "GET /o/{ticket}": {200, 404},
     "HEAD /o/{ticket}": {200, 404},
+    "POST /o/{ticket}/all": {303, 403, 404},
     "POST /o/{ticket}/{grant}": {303, 402, 403, 404, 410},
 }
 

@@ -1,8 +1,11 @@
+import io
 import re
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -83,6 +86,94 @@ async def test_a_button_leads_through_the_deciding_door_to_the_file(shop: Shop, 
     assert [grant.used for grant in await shop.grants()] == [1, 0, 0]
 
 
+async def test_one_button_leads_to_all_files_as_a_zip(shop: Shop, buyer: httpx.AsyncClient) -> None:
+    page = await buyer.get(await shop.page_url())
+    pressed = await buyer.post(f"{await shop.page_url()}/all")
+    archive = await buyer.get(pressed.headers["location"], follow_redirects=True)
+
+    assert f'action="{urlsplit(await shop.page_url()).path}/all"' in page.text
+    assert "Download all as one ZIP" in page.text
+    assert "52\u00a0bytes" in page.text
+    assert "is used" not in page.text  # nothing is counted down where there is no limit
+    assert (pressed.status_code, pressed.content) == (303, b"")
+    with zipfile.ZipFile(io.BytesIO(archive.content)) as unpacked:
+        assert sorted(unpacked.namelist()) == ["a.flac", "b.txt", "links.txt"]
+        assert unpacked.read("a.flac") == CONTENT
+    assert [grant.used for grant in await shop.grants()] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_one_file_alone_has_no_button_for_all(
+    database: Database, data_dir: Path, server: Server, buyer: httpx.AsyncClient
+) -> None:
+    sold = [Sold("a.flac"), Sold("film", link="https://example.com/film"), Sold("b.flac", limits={"downloads": "0"})]
+    shop = await make_shop(database, data_dir, server.base_url, sold)
+    url = await shop.page_url()
+
+    assert "/all" not in (await buyer.get(url)).text
+    assert (await buyer.post(f"{url}/all")).status_code == 303  # of a page that was opened before
+    await shop.database.write(orders.block, shop.store.id, shop.order.id, 1)
+    refused = await buyer.post(f"{url}/all")
+    assert refused.status_code == 403
+    assert refused.text.count('role="alert"') == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_links_alone_are_no_zip(
+    database: Database, data_dir: Path, server: Server, buyer: httpx.AsyncClient
+) -> None:
+    sold = [Sold("film", link="https://example.com/film"), Sold("more", link="https://example.com/more")]
+    shop = await make_shop(database, data_dir, server.base_url, sold)
+
+    assert "/all" not in (await buyer.get(await shop.page_url())).text
+    assert (await buyer.post(f"{await shop.page_url()}/all")).status_code == 404
+
+
+async def test_who_has_begun_may_go_on_at_the_limit_and_others_may_not(
+    database: Database, data_dir: Path, server: Server, buyer: httpx.AsyncClient
+) -> None:
+    sold = [Sold("a.flac", limits={"downloads": "1"}), Sold("b.txt")]
+    shop = await make_shop(database, data_dir, server.base_url, sold)
+    url, (grant, _) = await shop.page_url(), await shop.grants()
+    location = (await buyer.post(f"{url}/{grant.uid}")).headers["location"]
+    assert (await buyer.get(location)).status_code == 302  # opened, and not a byte taken yet
+
+    mine = await buyer.get(url)
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address=BEA.address)) as elsewhere:
+        theirs = await elsewhere.get(url)
+
+    assert f"/{grant.uid}" in mine.text
+    assert "You can go on with the download that you began" in mine.text
+    assert f"/{grant.uid}" not in theirs.text
+    assert "You can go on" not in theirs.text
+    again = await buyer.get((await buyer.post(f"{url}/{grant.uid}")).headers["location"], follow_redirects=True)
+    assert again.content == CONTENT
+    assert [grant.used for grant in await shop.grants()] == [1, 0]
+
+    await shop.database.write(orders.revoke_links, shop.store.id, shop.order.id)
+    assert f"/{grant.uid}" not in (await buyer.get(await shop.page_url())).text
+
+
+async def test_who_has_begun_a_zip_may_go_on_with_it(
+    database: Database, data_dir: Path, server: Server, buyer: httpx.AsyncClient
+) -> None:
+    once = {"downloads": "1"}
+    shop = await make_shop(database, data_dir, server.base_url, [Sold("a.flac", limits=once), Sold("b", limits=once)])
+    url = await shop.page_url()
+    assert "One download of each of the 2 files is used" in (await buyer.get(url)).text
+    assert (await buyer.get((await buyer.post(f"{url}/all")).headers["location"])).status_code == 302
+
+    begun = await buyer.get(url)
+    archive = await buyer.get((await buyer.post(f"{url}/all")).headers["location"], follow_redirects=True)
+
+    assert "You can go on with the download that you began" in begun.text
+    assert begun.text.count("<form") == 1
+    assert zipfile.ZipFile(io.BytesIO(archive.content)).testzip() is None
+    assert [grant.used for grant in await shop.grants()] == [1, 1]
+    await shop.database.write(orders.block, shop.store.id, shop.order.id, 1)
+    assert "<form" not in (await buyer.get(url)).text
+
+
 async def test_a_button_is_pressed_not_followed(shop: Shop, buyer: httpx.AsyncClient) -> None:
     grant, *_ = await shop.grants()
 
@@ -140,7 +231,7 @@ async def test_guessing_is_slowed_and_a_hit_is_always_answered(
 
 
 async def test_a_grant_of_another_order_is_not_found(shop: Shop, buyer: httpx.AsyncClient) -> None:
-    for uid in (shop.store.uid, "all", "%2e%2e", "x" * 500):
+    for uid in (shop.store.uid, "none", "%2e%2e", "x" * 500):
         assert (await buyer.post(f"{await shop.page_url()}/{uid}")).status_code == 404
 
 

@@ -1,14 +1,19 @@
 import asyncio
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page
 
+from carryout import clock
+from carryout.clock import HOUR
 from carryout.db import Database
 from carryout.orders import service as orders
+from carryout.sessions import service as sessions
 from carryout.storefront.texts import LANGUAGES
 from tests.storefront.makers import CONTENT, FAR_AHEAD, Shop, Sold, make_shop
 from tests.world.browser import NARROW, WIDE, running_browser, violations
@@ -65,6 +70,30 @@ async def test_axe_finds_nothing_in_light_dark_and_narrow(browser: Browser, shop
         await page.context.close()
 
 
+@pytest.mark.parametrize("code", LANGUAGES)
+async def test_axe_finds_nothing_where_a_download_was_begun_or_has_ended(
+    browser: Browser, database: Database, data_dir: Path, server: Server, code: str
+) -> None:
+    sold = [Sold("a.flac", limits={"downloads": "1"}), Sold("b.flac"), Sold("c.flac")]
+    shop = await make_shop(database, data_dir, server.base_url, sold)
+    url = f"{await shop.page_url()}?lang={code}"
+    first, second, _ = await shop.grants()
+    ended = await _begin(shop, second.uid)
+    await database.write(sessions.settle_order, shop.store.id, shop.order.id, clock.now() + 25 * HOUR)
+    await _begin(shop, first.uid)
+    for scheme, size in (("light", WIDE), ("dark", WIDE), ("light", NARROW), ("dark", NARROW)):
+        page = await _page(browser, scheme, size)
+        for each, shown in ((url, LANGUAGES[code].words["resumable"]), (ended, "This download has ended.")):
+            await page.goto(each)
+            assert shown in await page.content()
+            assert await violations(page) == []
+            assert await _overflow(page) == 0
+        await page.get_by_role("link").click()
+        await page.wait_for_url("**/o/**")
+        assert await page.locator("form.all").count() == 1
+        await page.context.close()
+
+
 async def test_axe_finds_nothing_on_a_refused_an_empty_and_a_very_long_order(
     browser: Browser, database: Database, data_dir: Path, server: Server
 ) -> None:
@@ -74,7 +103,7 @@ async def test_axe_finds_nothing_on_a_refused_an_empty_and_a_very_long_order(
     url = await shop.page_url()
 
     await page.goto(url)
-    assert await page.get_by_role("button").count() == 200
+    assert await page.get_by_role("button").count() == 201
     assert await violations(page) == []
     await shop.database.write(orders.block, shop.store.id, shop.order.id, 1)
     await page.get_by_role("button", name="file 100.bin").click()
@@ -125,6 +154,23 @@ async def test_a_press_downloads_without_any_script_and_by_keyboard(
     assert "4 of 5 downloads left" in await page.content()
 
 
+async def test_all_files_come_in_one_zip_by_one_press(browser: Browser, shop: Shop, tmp_path: Path) -> None:
+    page = await _page(browser)
+    await page.goto(await shop.page_url())
+    async with page.expect_download() as downloading:
+        await page.get_by_role("button", name="Download all as one ZIP").click()
+    download = await downloading.value
+    await download.save_as(tmp_path / "all.zip")
+
+    assert download.suggested_filename.endswith("1050.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+    assert {"Winter sounds.mp3", RTL, "licence.txt", "links.txt"} <= names
+    used = {grant.filename: grant.used for grant in await shop.grants()}
+    assert [used[name] for name in ("Winter sounds.mp3", RTL, "Making of", "Used up.pdf")] == [1, 1, 0, 0]
+
+
 async def test_the_keyboard_reaches_every_button_in_order(browser: Browser, shop: Shop) -> None:
     page = await _page(browser)
     await page.goto(await shop.page_url())
@@ -134,7 +180,8 @@ async def test_the_keyboard_reaches_every_button_in_order(browser: Browser, shop
         await page.keyboard.press("Tab")
         reached.append(" ".join((await page.evaluate("document.activeElement.innerText")).split()))
 
-    assert reached[:4] == [
+    assert reached[:5] == [
+        "Download all as one ZIP",
         "Checksum (SHA-256) Winter sounds.mp3",
         "Download Winter sounds.mp3",
         "Open Making of",
@@ -170,6 +217,13 @@ async def test_on_paper_there_are_names_and_no_buttons(browser: Browser, shop: S
 async def _page(browser: Browser, scheme: Any = "light", size: Any = WIDE) -> Page:
     context = await browser.new_context(color_scheme=scheme, viewport=size, locale="en-GB")
     return await context.new_page()
+
+
+async def _begin(shop: Shop, uid: str) -> str:
+    """Open a download at the buyer's address, and take no byte of it; where it is sent."""
+    async with httpx.AsyncClient() as buyer:
+        pressed = await buyer.post(f"{await shop.page_url()}/{uid}")
+        return (await buyer.get(pressed.headers["location"])).headers["location"]
 
 
 async def _overflow(page: Page) -> int:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from carryout.db import Database
-from carryout.entitlements import service as entitlements
 from carryout.entitlements.model import Refusal
 from carryout.orders import service as orders
+from carryout.sessions import service as sessions
+from carryout.sessions.model import Client, Delivery
 from carryout.storefront import service
 from carryout.storefront.model import OrderPage
 from carryout.tickets import Ticket
@@ -43,7 +44,7 @@ async def test_the_page_knows_its_client_and_spends_nothing(shop: Shop) -> None:
     await shop.database.write(orders.set_terms, shop.store.id, shop.order, {"addresses": 1})
     grant, _ = await shop.grants()
     ticket = Ticket(shop.store.id, grant.id, 1)
-    await shop.database.write(entitlements.claim, ticket, BEAS, NOW)
+    await shop.database.write(sessions.decide, ticket, Client(tuple(BEAS)), None, Delivery.SENT, NOW)
 
     beas = await _open(shop)
     strangers = await _open(shop, [b"a stranger's address"])

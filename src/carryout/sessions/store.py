@@ -33,7 +33,8 @@ HELD_OF_GRANT: Final = Query(
     _SESSION.where(_OURS, _IS_OPEN, _s.id.in_(_of_grant)).order_by(_s.id).with_for_update(), Session
 )
 _OF_ORDER: Final = _SESSION.where(_OURS, _s.order_id == bindparam("order_id"), _IS_OPEN).order_by(_s.id)
-OF_ORDER: Final = Query(_OF_ORDER, Session)
+_generation = select(_o.link_generation).where(_o.id == _s.order_id).correlate(sessions).scalar_subquery()
+OF_ORDER: Final = Query(_OF_ORDER.where(_s.link_generation == _generation), Session)
 HELD_OF_ORDER: Final = Query(_OF_ORDER.with_for_update(), Session)
 ORDER_NOTE: Final = Query(
     select(*(_o[name] for name in OrderNote.__struct_fields__)).where(
@@ -142,7 +143,7 @@ async def list_held_of_order(tx: Tx, store_id: int, order_id: int) -> list[Sessi
 
 
 async def list_of_order(tx: Tx, store_id: int, order_id: int) -> list[Session]:
-    """The open sessions of an order, by id."""
+    """The open sessions of an order that its links of now lead to, by id."""
     return await tx.all(OF_ORDER, store_id=store_id, order_id=order_id)
 
 

@@ -83,7 +83,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One grant on the page. Times are microseconds UTC; `limit` None is no limit; `message` is the default one."""
+    """One grant on the page. Times are microseconds UTC; `limit` None is no limit; `message` is the default one.
+
+    `is_resumable`: only because this client has a download of it open, which costs no further use.
+    """
 
     uid: str
     grant_id: int
@@ -99,6 +102,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     release_at: int | None
     refusal: Refusal | None
     message: str | None
+    is_resumable: bool = False
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -109,7 +113,10 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class OrderPage(msgspec.Struct, frozen=True):
-    """Everything on the buyer's page, judged for the client that asked; nothing of it is personal."""
+    """Everything on the buyer's page, judged for the client that asked; nothing of it is personal.
+
+    `is_zip_open`: this client has a ZIP of the order open, and may go on with it.
+    """
 
     store_id: int
     store_uid: str
@@ -119,6 +126,12 @@ class OrderPage(msgspec.Struct, frozen=True):
     locale: str | None
     settings: StoreSettings
     groups: list[Group]
+    is_zip_open: bool = False
+
+    @property
+    def zip_files(self) -> list[Row]:
+        """What a new ZIP would hold, at one use each."""
+        return [row for row in self.rows if not row.is_link and row.refusal is None and not row.is_resumable]
 
     @property
     def rows(self) -> list[Row]:

@@ -37,6 +37,7 @@ from carryout.web.routes import NO_BODY, DeclaredRoute, Head, RateLimit, Who, ro
 LOGO_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "gif": "image/gif"}
 
 _LOGO: Final = re.compile(rf"([0-9a-f]{{64}})\.({'|'.join(LOGO_TYPES)})")
+_WORTH_A_ZIP: Final = 2
 _STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _GUARDED: Final = {
     "cache-control": "no-store",
@@ -70,6 +71,7 @@ class PageDoor:
         ways: list[tuple[str, Any, str, Head]] = [
             ("/o/{ticket}", self.show, "GET", Head.LIKE_GET),
             ("/o/{ticket}/logo", self.logo, "GET", Head.LIKE_GET),
+            ("/o/{ticket}/all", self.download_all, "POST", Head.REFUSED),
             ("/o/{ticket}/{grant}", self.download, "POST", Head.REFUSED),
         ]
         return [
@@ -99,6 +101,21 @@ class PageDoor:
         if row.refusal is not None:
             return self._page(request, page, row)
         url = self.links.grant(page.store_id, row.grant_id, page.link_generation, row.filename)
+        return Response(status_code=HTTPStatus.SEE_OTHER, headers=_GUARDED | {"location": url})
+
+    async def download_all(self, request: Request) -> Response:
+        """To the deciding door of all files as a ZIP, or the page again with the first refusal.
+
+        Errors: `TooManyGuesses`.
+        """
+        page = await self._open(request)
+        files = [] if page is None else [row for row in page.rows if not row.is_link]
+        if page is None or not files:
+            return _lost_page(request)
+        if not page.zip_files and not page.is_zip_open:
+            return self._page(request, page, next((row for row in files if row.refusal is not None), None))
+        name = "order.zip" if page.order_number is None else f"order-{page.order_number}.zip"
+        url = self.links.everything(page.store_id, page.order_id, page.link_generation, name)
         return Response(status_code=HTTPStatus.SEE_OTHER, headers=_GUARDED | {"location": url})
 
     async def logo(self, request: Request) -> Response:
@@ -152,6 +169,7 @@ class PageDoor:
             highlighted=None if refused is None else refused.uid,
             message=lambda row: _message(row, settings, language),
             facts=lambda row: _facts(row, settings, language),
+            zip_facts=_zip_facts(page, language),
         )
         status = HTTPStatus.OK if refused is None or refused.refusal is None else self.statuses[refused.refusal]
         return _reply(html, status, _form_targets(page, order_url))
@@ -182,12 +200,24 @@ def _message(row: Row, settings: StoreSettings, language: Language) -> str:
 def _facts(row: Row, settings: StoreSettings, language: Language) -> list[str]:
     """Size, uses left, and the times between which the grant may be used."""
     facts = [language.size(row.size_bytes) if row.size_bytes is not None else row.size_text]
-    facts.append(language.uses(row.used, row.limit))
+    facts.append(language.say("resumable") if row.is_resumable else language.uses(row.used, row.limit))
     times = {"release": row.release_at if row.refusal is Refusal.NOT_YET_AVAILABLE else None, "until": row.expires_at}
     for key, at in times.items():
         moment = None if at is None else language.time(at, settings.timezone)
         facts.append(None if moment is None else language.say(key, time=moment))
     return [fact for fact in facts if fact]
+
+
+def _zip_facts(page: OrderPage, language: Language) -> list[str]:
+    """What stands beside the button for all files: their size, and what it costs. Nothing: there is no such button."""
+    if page.is_zip_open:
+        return [language.say("resumable")]
+    files = page.zip_files
+    if len(files) < _WORTH_A_ZIP:
+        return []
+    size = language.size(sum(row.size_bytes or 0 for row in files))
+    is_counted = any(row.limit is not None for row in files)
+    return [size, language.say("all_costs", count=language.number(len(files)))] if is_counted else [size]
 
 
 def _accent(settings: StoreSettings) -> dict[str, str] | None:

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from carryout.catalog.service import display_size
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import CustomerView, GrantView, LineView, OrderView
+from carryout.entitlements.model import ClientFacts, CustomerView, GrantView, LineView, OrderView
 from carryout.entitlements.service import Judged
 from carryout.errors import CarryoutError, Kind
 from carryout.orders.service import OrderUnknown
+from carryout.sessions import service as sessions
+from carryout.sessions.model import SessionKind
 from carryout.storefront.model import (
     AssetData,
     AssetEntry,
@@ -62,9 +66,13 @@ async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int
     if order.link_generation != ticket.generation:
         raise OrderLinkUnknown
     client = await entitlements.client_facts(tx, order, addresses)
+    joinable = await sessions.list_open(tx, order.store_id, order.id, addresses, now)
+    paid = _allowed_once_paid(view, client, now) if joinable else frozenset()
+    begun = {each for session in joinable if session.kind is not SessionKind.ZIP for each in session.grant_ids}
     by_line: defaultdict[int | None, list[Row]] = defaultdict(list)
     for judged in entitlements.judge(view, now, client):
-        by_line[judged.grant.line_id].append(_row(judged))
+        is_resumable = judged.refusal is not None and judged.grant.id in begun & paid
+        by_line[judged.grant.line_id].append(_row(judged, is_resumable=is_resumable))
     groups = [Group(_title(line), by_line[line.id]) for line in view.lines if line.id in by_line]
     if None in by_line:
         groups.append(Group(None, by_line[None]))
@@ -77,7 +85,14 @@ async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int
         order.locale,
         order.settings,
         groups,
+        any(session.kind is SessionKind.ZIP and paid.issuperset(session.grant_ids) for session in joinable),
     )
+
+
+def _allowed_once_paid(view: CustomerView, client: ClientFacts, now: int) -> frozenset[int]:
+    """The grants that the client may use where an open download of it has paid for that."""
+    paid = msgspec.structs.replace(client, has_open_session=True)
+    return frozenset(judged.grant.id for judged in entitlements.judge(view, now, paid) if judged.refusal is None)
 
 
 def _title(line: LineView) -> str:
@@ -85,7 +100,7 @@ def _title(line: LineView) -> str:
     return name if line.variant_name in (None, "", _NO_VARIANT) else f"{name} \N{EN DASH} {line.variant_name}"
 
 
-def _row(judged: Judged) -> Row:
+def _row(judged: Judged, *, is_resumable: bool) -> Row:
     grant = judged.grant
     return Row(
         uid=grant.uid,
@@ -100,8 +115,9 @@ def _row(judged: Judged) -> Row:
         limit=judged.limit,
         expires_at=judged.expires_at,
         release_at=judged.release_at,
-        refusal=judged.refusal,
-        message=judged.message,
+        refusal=None if is_resumable else judged.refusal,
+        message=None if is_resumable else judged.message,
+        is_resumable=is_resumable,
     )
 
 
