@@ -19,7 +19,7 @@ from tests.house.source import (
     parameters,
 )
 
-_PURE: Final = ("downloads/ranges", "downloads/archive", "downloads/disposition", "shopify/translate")
+_PURE: Final = ("downloads/ranges", "downloads/archive", "downloads/disposition", "filenames", "shopify/translate")
 _IMPURE: Final = frozenset(
     {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess"}
     | {"tempfile", "threading", "time", "uuid"}
@@ -57,9 +57,10 @@ def _impure_imports(source: Source) -> Iterator[Finding]:
 def _is_pure_import(module: str, source: Source) -> bool:
     top = module.partition(".")[0]
     if top == "carryout":
-        # Its own parts; and a time is parsed without asking the clock (the rule below refuses `now()`).
+        # Its own parts, and what is as pure; a time is parsed without asking the clock (the rule below refuses `now()`).
         own = source.path.removeprefix("src/").rpartition("/")[0].replace("/", ".")
-        return module.endswith(".model") or module == own or module.startswith(f"{own}.") or module == "carryout.clock"
+        is_own = module == own or module.startswith(f"{own}.")
+        return is_own or module.endswith(".model") or module in ("carryout.clock", "carryout.filenames")
     return top == "msgspec" or (top in sys.stdlib_module_names and top not in _IMPURE)
 
 
