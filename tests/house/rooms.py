@@ -57,7 +57,7 @@ def _impure_imports(source: Source) -> Iterator[Finding]:
 def _is_pure_import(module: str, source: Source) -> bool:
     top = module.partition(".")[0]
     if top == "carryout":
-        # Its own parts, and what is as pure; a time is parsed without asking the clock (the rule below refuses `now()`).
+        # Its own parts, and what is as pure; a time is parsed without asking the clock (`now()` is refused below).
         own = source.path.removeprefix("src/").rpartition("/")[0].replace("/", ".")
         is_own = module == own or module.startswith(f"{own}.")
         return is_own or module.endswith(".model") or module in ("carryout.clock", "carryout.filenames")
