@@ -70,7 +70,7 @@ def pattern(size_bytes: int) -> bytes:
 
 
 class Reader:
-    """A connection on which one GET was sent, and whose window is small: what it does not read stays with the server.
+    """A connection on which one GET was sent; with a small window, what it does not read stays with the server.
 
     `headers` are the answer's; `body` is what was read of it so far.
     """
@@ -91,7 +91,7 @@ class Reader:
         """Go on until so much of the body was read, or there is no more; all of it so far."""
         while len(self.body) < total_bytes:
             try:
-                more = self._connection.recv(min(65536, total_bytes - len(self.body)))
+                more = self._connection.recv(min(256 * 1024, total_bytes - len(self.body)))
             except ConnectionResetError:
                 break
             if not more:
@@ -105,10 +105,13 @@ class Reader:
 
 
 @contextmanager
-def reading(port: int, path: str, headers: str = "", address: str = "127.0.0.1") -> Iterator[Reader]:
-    """Send one GET and read its head; `headers` are whole lines."""
+def reading(
+    port: int, path: str, headers: str = "", address: str = "127.0.0.1", *, is_fast: bool = False
+) -> Iterator[Reader]:
+    """Send one GET and read its head; `headers` are whole lines. Who is fast has the window of its system."""
     with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if not is_fast:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
         connection.bind((address, 0))
         connection.connect(("127.0.0.1", port))

@@ -102,13 +102,13 @@ def test_a_broken_download_resumes_where_it_broke(film: Sold, server: Server) ->
 
 def test_a_crash_loses_the_count_of_8_mib_at_most(film: Sold, start_server: Callable[..., Server]) -> None:
     server = start_server()
-    with reading(server.port, opened(server, film.path)) as reader:
+    with reading(server.port, opened(server, film.path), is_fast=True) as reader:
         got = len(reader.read(20 * MIB))
         server.kill()
     assert got == 20 * MIB
     start_server()
     [part] = film.parts
-    assert got - 8 * MIB <= part.sent_bytes <= got + IN_BUFFERS
+    assert got - 8 * MIB <= part.sent_bytes <= len(CONTENT)
 
 
 def test_the_members_of_a_zip_are_counted_each_for_itself(market: Market, server: Server) -> None:
@@ -217,7 +217,7 @@ def test_neither_a_large_file_nor_many_slow_readers_take_memory(market: Market, 
     idle = _resident_bytes(server)
     with ExitStack() as stack:
         slow = [stack.enter_context(reading(server.port, path)) for _ in range(64)]
-        with reading(server.port, path, f"range: bytes={4 * 1024 * MIB - 5}-\r\n") as fast:
+        with reading(server.port, path, f"range: bytes={4 * 1024 * MIB - 5}-\r\n", is_fast=True) as fast:
             began = time.monotonic()
             total = 0
             while len(fast.read(MIB)) == MIB:

@@ -118,9 +118,9 @@ def reply_pieces(source: Source, decision: Decision, body: Multipart | None) -> 
     yield body.closing
 
 
-def asked_bytes(source: Source, decision: Decision, parts: Sequence[Part]) -> list[int]:
-    """How many bytes of each part an answer carries, in the order of the positions."""
-    asked = [0] * len(parts)
+def asked_bytes(source: Source, decision: Decision, parts: int) -> list[int]:
+    """How many bytes of each of so many parts an answer carries, in the order of the positions."""
+    asked = [0] * parts
     for start, end in intervals_of(decision):
         for piece in source.pieces(start, end):
             if isinstance(piece, MemberSlice):

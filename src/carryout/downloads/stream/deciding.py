@@ -122,7 +122,7 @@ class DecidingDoor:
 
     def _asked_of_zip(self, request: Request, session: Session, parts: Sequence[Part]) -> list[int]:
         source = source_of(session, parts, sessions.open_links(session, self.entrance.keyring))
-        return asked_bytes(source, _decision(request, source), parts)
+        return asked_bytes(source, _decision(request, source), len(parts))
 
     def _sealed_links(self, order: OrderView, grants: Sequence[GrantView]) -> bytes:
         return sessions.seal_links(self.entrance.keyring, self._links_text(order, grants))
