@@ -20,7 +20,6 @@ def test_what_was_delivered_is_taken_once() -> None:
         tally.deliver(tally.reserve(position, start, 10))
     assert tally.has_news
     assert tally.take() == [Progress(0, 20, ((0, 20),)), Progress(1, 10, ((20, 30),))]
-    assert not tally.has_news
     assert tally.take() == []
 
 

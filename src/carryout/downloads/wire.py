@@ -78,7 +78,9 @@ class Wire:
         await asyncio.sleep(0)
 
     def _note_unsent(self) -> None:
-        self._unsent_bytes = min(self._unsent_bytes, self._transport.get_write_buffer_size())
+        waiting_bytes = self._transport.get_write_buffer_size()
+        if waiting_bytes or not self.is_broken:  # a broken connection throws away what waits
+            self._unsent_bytes = min(self._unsent_bytes, waiting_bytes)
 
     def _kernel_bytes(self) -> int:
         """What the kernel has not got acknowledged: it shrinks as long as somebody reads."""
