@@ -17,6 +17,7 @@ from carryout.storage import DiskStorage
 from tests.downloads.fetching import MIB, reading
 from tests.downloads.market import Market, Sold
 from tests.whole.shop import eventually, send
+from tests.world.postgresql import Cluster
 from tests.world.program import Cli, Server
 
 CONTENT: Final = random.Random(1).randbytes(24 * MIB)  # noqa: S311 - it need not be hard to guess
@@ -177,6 +178,32 @@ def test_a_reader_who_waits_gets_nothing_after_a_stop(film: Sold, server: Server
         part_when(film, lambda part: part.sent_bytes > 0)
         assert time.monotonic() <= stopped_at + 2
         assert len(reader.read(len(CONTENT))) <= MIB + IN_BUFFERS
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_does_not_hear_the_database_pauses_until_it_does(
+    market: Market, server: Server, cluster: Cluster, database_url: str
+) -> None:
+    sold = market.order(market.huge_file(1024 * 1024 * MIB))
+    path = opened(server, sold.path)
+    arrivals = [time.monotonic()]
+    with ThreadPoolExecutor(1) as pool, reading(server.port, path, is_fast=True) as reader:
+
+        def read_on() -> None:
+            while len(reader.read(MIB)) == MIB:
+                arrivals.append(time.monotonic())
+                reader.body = b""
+
+        reads = pool.submit(read_on)
+        with cluster.away(database_url):
+            away_at = time.monotonic()
+            eventually(lambda: time.monotonic() > arrivals[-1] + 1)
+            assert arrivals[-1] < away_at + 2.5
+            assert not reads.done()
+        silent = len(arrivals)
+        eventually(lambda: len(arrivals) > silent + 10)
+        server.kill()
+        reads.result(timeout=20)
 
 
 # ── storage and memory

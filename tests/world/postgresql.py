@@ -61,6 +61,17 @@ class Cluster:
         """Remove a database, whoever is still connected to it."""
         self._run(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
 
+    @contextmanager
+    def away(self, url: str) -> Iterator[None]:
+        """Meanwhile a database answers nobody."""
+        name = url.rpartition("/")[2]
+        self._run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        self._run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - a name of ours
+        try:
+            yield
+        finally:
+            self._run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+
     def answers(self) -> bool:
         """Whether the server takes connections yet."""
         try:
