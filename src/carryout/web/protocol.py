@@ -17,9 +17,12 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from carryout.web.cycle import Cycle
 
 TRANSPORT: Final = "carryout.transport"
 HEAD_LIMIT_BYTES: Final = 64 * 1024
@@ -128,9 +131,26 @@ class CarryoutProtocol(HttpToolsProtocol):
         if hosts != 1:
             self._refusal = 400
             raise _Refused
-        super().on_headers_complete()
-        if has_body:
-            self.cycle.transport = _PatientEnd(self)  # type: ignore[assignment]  # all of a transport that a cycle uses
+        self._describe()
+        cycle = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=_PatientEnd(self) if has_body else self.transport,  # type: ignore[arg-type]  # all of a transport that a cycle uses
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if cycle is None or cycle.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+            return
+        self.flow.pause_reading()  # pipelined: it waits for the answer before
+        self.pipeline.appendleft((self.cycle, self.app))
 
     def end(self) -> None:
         """Close after an answer; where the rest of its request is still to come, as after a refusal."""
@@ -140,6 +160,16 @@ class CarryoutProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
+
+    def _describe(self) -> None:
+        """Write into the scope what the head says."""
+        parsed = httptools.parse_url(self.url)
+        path = parsed.path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = self.parser.get_http_version()
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"] = parsed.path
+        self.scope["query_string"] = parsed.query or b""
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without its timer a request; a body that was never asked for ends the connection."""

@@ -1,0 +1,81 @@
+"""One request and its answer on the wire: uvicorn's, except that the head leaves with the first piece of the body.
+
+An answer that is handed over in one piece costs one write instead of two, which is a tenth of the customer endpoint.
+"""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
+
+_BAD_NAME: Final = HEADER_RE.search
+_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class HeaderInvalid(RuntimeError):
+    """A header that would break the answer's head; our own mistake."""
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer; `_head` is what was not written yet."""
+
+    _head = b""
+
+    async def send(self, message: Any) -> None:
+        """Take the next piece of the answer (ASGI); it waits while the client is slow."""
+        if self._head:
+            await self._send_first(message)
+        elif self.response_started or message["type"] != "http.response.start":
+            await super().send(message)
+        else:
+            self._head = self._compose(message["status"], message.get("headers", ()))
+            self.response_started = True
+            self.waiting_for_100_continue = False
+
+    async def _send_first(self, message: Any) -> None:
+        head, self._head = self._head, b""
+        body = message.get("body", b"")
+        is_whole = not message.get("more_body") and len(body) == self.expected_content_length
+        if not is_whole or self.chunked_encoding or self.disconnected or self.flow.write_paused:
+            await self._send_apart(head, message)
+            return
+        self.transport.write(head + body)
+        self.expected_content_length = 0
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    async def _send_apart(self, head: bytes, message: Any) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if not self.disconnected:
+            self.transport.write(head)
+        await super().send(message)
+
+    def _compose(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head as it goes out; what it says of length and connection is kept. Errors: `HeaderInvalid`."""
+        parts = [STATUS_LINE[status]]
+        is_closing_said = False
+        for name, value in (*self.default_headers, *headers):
+            if _BAD_NAME(name) or _BAD_VALUE(value):
+                raise HeaderInvalid(name, value)
+            match name.lower():
+                case b"content-length":
+                    self.expected_content_length = int(value)
+                    self.chunked_encoding = False
+                case b"connection" if b"close" in value.lower():
+                    is_closing_said = True
+                    self.keep_alive = False
+            parts += (name, b": ", value, b"\r\n")
+        if not self.keep_alive and not is_closing_said:
+            parts.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
+            self.chunked_encoding = True
+            parts.append(b"transfer-encoding: chunked\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
