@@ -9,7 +9,7 @@ from carryout.cli.session import Session, run
 from carryout.clock import now, parse_iso
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import NO_LIMIT, CustomerView
+from carryout.entitlements.model import NO_LIMIT, CustomerView, GrantView
 from carryout.errors import CarryoutError
 from carryout.merchants.model import Store
 from carryout.orders import service as orders
@@ -89,13 +89,13 @@ async def _change(session: Session, store_text: str, order_text: str, change: An
     return _document(session, await session.database.write(_changed, store, order_text, change, args))
 
 
-async def _changed(tx: Tx, store: Store, order_text: str, change: Any, args: tuple[Any, ...]) -> CustomerView:
+async def _changed(tx: Tx, store: Store, order_text: str, change: Any, args: tuple[Any, ...]) -> CustomerView[GrantView]:
     order = await orders.find(tx, store.id, order_text)
     await change(tx, store.id, order, *args)
     return await entitlements.view_by_id(tx, store.id, order.id)
 
 
-async def _view(tx: Tx, store: Store, order_text: str) -> CustomerView:
+async def _view(tx: Tx, store: Store, order_text: str) -> CustomerView[GrantView]:
     order = await orders.find(tx, store.id, order_text)
     return await entitlements.view_by_id(tx, store.id, order.id)
 
@@ -138,7 +138,7 @@ async def _explain(session: Session, store_text: str, order_text: str) -> dict[s
     }
 
 
-def _document(session: Session, view: CustomerView) -> dict[str, Any]:
+def _document(session: Session, view: CustomerView[GrantView]) -> dict[str, Any]:
     order = view.order
     links = Links(session.tickets, session.base_url)
     return {

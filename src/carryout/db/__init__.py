@@ -7,7 +7,18 @@ A door hands a function to the database, and that function is one transaction:
 """
 
 from carryout.db.database import Database, is_embedded, open_database, sqlite_path
-from carryout.db.statements import Query, Statement, among
+from carryout.db.statements import Query, Statement, among, json_rows, json_text
 from carryout.db.transaction import Tx
 
-__all__ = ["Database", "Query", "Statement", "Tx", "among", "is_embedded", "open_database", "sqlite_path"]
+__all__ = [
+    "Database",
+    "Query",
+    "Statement",
+    "Tx",
+    "among",
+    "is_embedded",
+    "json_rows",
+    "json_text",
+    "open_database",
+    "sqlite_path",
+]

@@ -68,5 +68,6 @@ def _converter(hint: Any) -> Callable[[Any], Any] | None:
         # Frozen, and few: a store's settings come with each of its orders.
         return lru_cache(_KEPT_STRUCTS)(msgspec.json.Decoder(hint).decode)
     if typing.get_origin(hint) in (list, tuple, dict):
-        return msgspec.json.Decoder(hint).decode
+        # Not strict: in the JSON that SQLite makes, true is 1.
+        return msgspec.json.Decoder(hint, strict=False).decode
     return None

@@ -9,13 +9,14 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, bindparam
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, ScalarSelect, Select, Text, bindparam
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite_dialect
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.elements import BindParameter  # noqa: TC002 - annotations of attributes are looked up
 from sqlalchemy.types import TypeEngine
 
@@ -59,6 +60,50 @@ def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
 @compiles(among, "postgresql")
 def _among_postgresql(element: among, compiler: SQLCompiler, **kw: Any) -> str:
     return f"{compiler.process(element.column, **kw)} = ANY({compiler.process(element.param, **kw)})"
+
+
+class _Array(FunctionElement[str]):
+    """The columns of one row as a JSON array."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class _Arrays(FunctionElement[str]):
+    """The arrays of all rows as one JSON array, empty where there is none."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - reads as SQL in the stores
+    """A column that holds JSON, as part of a JSON array (`json_rows`) instead of as a text in it."""
+
+    inherit_cache = True
+    type = Text()
+
+
+_JSON_FUNCTIONS: Final = {
+    _Array: ("json_array({})", "json_build_array({})"),
+    _Arrays: ("json_group_array({})", "coalesce(json_agg({}), '[]')"),
+    json_text: ("json({})", "({})::json"),
+}
+for _element, (_on_sqlite, _on_postgresql) in _JSON_FUNCTIONS.items():
+    for _name, _form in (("sqlite", _on_sqlite), ("postgresql", _on_postgresql)):
+
+        @compiles(_element, _name)
+        def _json_function(element: FunctionElement[str], compiler: SQLCompiler, *, _form: str = _form, **kw: Any) -> str:
+            return _form.format(compiler.process(element.clauses, **kw))
+
+
+def json_rows(rows: Select[Any]) -> ScalarSelect[str]:
+    """A sub-select as one value: a JSON array with an array for each row, in no order; no column may hold bytes.
+
+    What belongs to a row comes with it in one statement, and is decoded in one go (`rows.mapper`).
+    """
+    return rows.with_only_columns(
+        _Arrays(_Array(*rows.selected_columns)), maintain_column_froms=True
+    ).scalar_subquery()
 
 
 class Compiled:

@@ -1,7 +1,7 @@
 """Grants, the facts that decide about them, and the verdict."""
 
 import enum
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -109,10 +109,11 @@ class OrderView(msgspec.Struct, frozen=True):
     locale: str | None
 
 
-class LineView(msgspec.Struct, frozen=True):
+class LineView(msgspec.Struct, frozen=True, array_like=True):
     """A line with its product; all of the product's fields are None for a line without a variant."""
 
     id: int
+    position: int
     name: str
     product_uid: str | None
     product_name: str | None
@@ -124,8 +125,8 @@ class LineView(msgspec.Struct, frozen=True):
     tags: list[str] | None
 
 
-class GrantView(msgspec.Struct, frozen=True):
-    """A grant with its asset, its newest version and the line that grants it."""
+class Offer(msgspec.Struct, frozen=True, array_like=True):
+    """A grant with its asset and the line that grants it: all that a verdict and a reply need."""
 
     id: int
     uid: str
@@ -148,17 +149,32 @@ class GrantView(msgspec.Struct, frozen=True):
     link_url: str | None
     removed_at: int | None
     size_bytes: int | None
-    sha256: bytes | None
-    crc32: int | None
     completed_at: int | None
 
 
-class CustomerView(msgspec.Struct, frozen=True):
+class GrantView(Offer, frozen=True):
+    """A grant with what is known of the content of its asset's newest version."""
+
+    sha256: bytes | None
+    crc32: int | None
+
+
+class FoundOrder(OrderView, frozen=True):
+    """An order that a token found, with its lines and its grants, in no order: one row, one statement."""
+
+    lines: list[LineView]
+    grants: list[Offer]
+
+
+AnyGrant = TypeVar("AnyGrant", bound=Offer)
+
+
+class CustomerView(msgspec.Struct, Generic[AnyGrant], frozen=True):
     """Everything that the buyer's faces show of one order."""
 
     order: OrderView
     lines: list[LineView]
-    grants: list[GrantView]
+    grants: list[AnyGrant]
 
 
 class MissingGrant(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What buyers may do with what they bought, and what merchants change about it."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic
 
 import msgspec
 
@@ -10,12 +10,15 @@ from carryout.catalog.model import Place
 from carryout.db import Tx
 from carryout.entitlements import rules, store
 from carryout.entitlements.model import (
+    AnyGrant,
     Claimed,
     ClientFacts,
     CustomerView,
     GrantFacts,
     GrantView,
+    LineView,
     MissingGrant,
+    Offer,
     OrderFacts,
     OrderView,
     Refusal,
@@ -57,7 +60,7 @@ def order_facts(view: OrderView) -> OrderFacts:
     )
 
 
-def grant_facts(view: GrantView) -> GrantFacts:
+def grant_facts(view: Offer) -> GrantFacts:
     """What the verdict looks at in this grant."""
     return GrantFacts(
         used=view.used,
@@ -71,10 +74,10 @@ def grant_facts(view: GrantView) -> GrantFacts:
     )
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, Generic[AnyGrant], frozen=True):
     """A grant with the verdict of now and the terms in force (None: no limit); times are microseconds UTC."""
 
-    grant: GrantView
+    grant: AnyGrant
     refusal: Refusal | None
     message: str | None
     limit: int | None
@@ -82,7 +85,9 @@ class Judged(msgspec.Struct, frozen=True):
     release_at: int | None
 
 
-def judge(view: CustomerView, now: int, client: ClientFacts | None = None) -> list[Judged]:
+def judge(
+    view: CustomerView[AnyGrant], now: int, client: ClientFacts | None = None
+) -> list[Judged[AnyGrant]]:
     """Every grant of an order, as a face without a client judges it, or for a client."""
     order = order_facts(view.order)
     messages = view.order.settings.messages
@@ -104,7 +109,7 @@ class Explained(msgspec.Struct, frozen=True):
     rules: list[Rule]
 
 
-def explain(view: CustomerView, now: int) -> list[Explained]:
+def explain(view: CustomerView[GrantView], now: int) -> list[Explained]:
     """The table of rules for every grant of an order."""
     order = order_facts(view.order)
     explained = []
@@ -119,15 +124,25 @@ def explain(view: CustomerView, now: int) -> list[Explained]:
 # ── reading
 
 
-async def view_by_token(tx: Tx, digest: bytes, domain: str | None) -> CustomerView | None:
+async def view_by_token(tx: Tx, digest: bytes, domain: str | None) -> CustomerView[Offer] | None:
     """The order behind an order-status token's digest, or None."""
-    order = await store.find_by_token(tx, digest, domain)
-    if order is None:
+    found = await store.find_by_token(tx, digest, domain)
+    if found is None:
         return None
-    return await _view(tx, order)
+    found.lines.sort(key=_place)
+    found.grants.sort(key=_key)
+    return CustomerView(found, found.lines, found.grants)
 
 
-async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView:
+def _place(line: LineView) -> tuple[int, int]:
+    return line.position, line.id
+
+
+def _key(grant: Offer) -> int:
+    return grant.id
+
+
+async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView[GrantView]:
     """The order by our own key. Errors: `OrderUnknown`."""
     order = await store.find_order(tx, store_id, order_id)
     if order is None:
@@ -135,7 +150,7 @@ async def view_by_id(tx: Tx, store_id: int, order_id: int) -> CustomerView:
     return await _view(tx, order)
 
 
-async def _view(tx: Tx, order: OrderView) -> CustomerView:
+async def _view(tx: Tx, order: OrderView) -> CustomerView[GrantView]:
     lines = await store.list_lines(tx, order.store_id, order.id)
     return CustomerView(order, lines, await store.list_grants(tx, order.store_id, order.id))
 

@@ -10,7 +10,7 @@ import msgspec
 from carryout.catalog.service import display_size
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import ClientFacts, CustomerView, GrantView, LineView, OrderView
+from carryout.entitlements.model import ClientFacts, CustomerView, GrantView, LineView, Offer, OrderView
 from carryout.entitlements.service import Judged
 from carryout.errors import CarryoutError, Kind
 from carryout.orders.service import OrderUnknown
@@ -43,7 +43,7 @@ class OrderLinkUnknown(CarryoutError):
     kind = Kind.NOT_FOUND
 
 
-def reply(view: CustomerView, links: Links, now: int) -> Reply:
+def reply(view: CustomerView[Offer], links: Links, now: int) -> Reply:
     """The customer endpoint's reply for one order, without anything personal in it."""
     by_line: defaultdict[int | None, list[AssetEntry]] = defaultdict(list)
     for judged in entitlements.judge(view, now):
@@ -100,7 +100,7 @@ def _title(line: LineView) -> str:
     return name if line.variant_name in (None, "", _NO_VARIANT) else f"{name} \N{EN DASH} {line.variant_name}"
 
 
-def _row(judged: Judged, *, is_resumable: bool) -> Row:
+def _row(judged: Judged[GrantView], *, is_resumable: bool) -> Row:
     grant = judged.grant
     return Row(
         uid=grant.uid,
@@ -136,7 +136,7 @@ def _product(line: LineView) -> ProductEntry:
     )
 
 
-def _asset(order: OrderView, judged: Judged, links: Links) -> AssetEntry:
+def _asset(order: OrderView, judged: Judged[Offer], links: Links) -> AssetEntry:
     grant = judged.grant
     limits = Limits(grant.used, judged.limit)
     if judged.refusal is None:
@@ -145,12 +145,12 @@ def _asset(order: OrderView, judged: Judged, links: Links) -> AssetEntry:
     return AssetEntry(limits, _data(grant, None), refusal)
 
 
-def _data(grant: GrantView, url: str | None) -> AssetData:
+def _data(grant: Offer, url: str | None) -> AssetData:
     size = size_text(grant.size_bytes) if grant.size_bytes is not None else grant.size_text or _UNKNOWN_SIZE
     return AssetData(grant.asset_uid, grant.filename, size, not grant.is_link, grant.is_link, url)
 
 
-def _url(order: OrderView, grant: GrantView, links: Links) -> str:
+def _url(order: OrderView, grant: Offer, links: Links) -> str:
     if grant.is_link and grant.link_url is not None and order.settings.expose_link_targets:
         return grant.link_url
     return links.grant(order.store_id, grant.id, order.link_generation, grant.filename)

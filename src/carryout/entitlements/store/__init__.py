@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Label, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Label, Select, and_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from carryout.db import Query, Statement, Tx
+from carryout.db import Query, Statement, Tx, json_rows, json_text
 from carryout.db.tables import (
     assets,
     grants,
@@ -16,7 +16,7 @@ from carryout.db.tables import (
     stores,
     versions,
 )
-from carryout.entitlements.model import GrantView, LineView, OrderView
+from carryout.entitlements.model import FoundOrder, GrantView, LineView, Offer, OrderView
 from carryout.entitlements.store.granting import (
     APPLY_TO_EXISTING,
     DELETE_ORDER_ASSET,
@@ -85,31 +85,33 @@ _JOINED: Final[dict[str, Label[Any]]] = {
 _ORDER: Final = select(
     *(_JOINED[name] if name in _JOINED else _o[name] for name in OrderView.__struct_fields__)
 ).join_from(orders, stores, _o.store_id == _s.id)
-BY_TOKEN: Final = Query(_ORDER.where(_o.token_digest == bindparam("digest")).order_by(_o.id).limit(1), OrderView)
-BY_TOKEN_OF_SHOP: Final = Query(
-    _ORDER.where(_o.token_digest == bindparam("digest"), _s.domain == bindparam("domain")).order_by(_o.id).limit(1),
-    OrderView,
-)
 _BY_ID = _ORDER.where(_o.store_id == bindparam("store_id"), _o.id == bindparam("id"))
 BY_ID: Final = Query(_BY_ID, OrderView)
 BY_ID_HELD: Final = Query(_BY_ID.with_for_update(of=orders), OrderView)
 
-LINES: Final = Query(
-    select(
-        _l.id,
-        _l.name,
-        _p.uid.label("product_uid"),
-        _p.name.label("product_name"),
-        _p.variant_name,
-        _p.sku,
-        _p.product_id,
-        _p.variant_id,
-        _p.vendor,
-        _p.tags,
+_PRODUCT: Final[dict[str, Any]] = {
+    "product_uid": _p.uid.label("product_uid"),
+    "product_name": _p.name.label("product_name"),
+    "variant_name": _p.variant_name,
+    "sku": _p.sku,
+    "product_id": _p.product_id,
+    "variant_id": _p.variant_id,
+    "vendor": _p.vendor,
+}
+
+
+def _line(tags: ColumnElement[Any]) -> Select[Any]:
+    """Lines with their products, whose tags are given as a column or as a part of JSON."""
+    columns = _PRODUCT | {"tags": tags}
+    return select(*(columns[name] if name in columns else _l[name] for name in LineView.__struct_fields__)).join_from(
+        lines, products, and_(_p.store_id == _l.store_id, _p.variant_id == _l.variant_id), isouter=True
     )
-    .join_from(lines, products, and_(_p.store_id == _l.store_id, _p.variant_id == _l.variant_id), isouter=True)
-    .where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id"))
-    .order_by(_l.position, _l.id),
+
+
+LINES: Final = Query(
+    _line(_p.tags).where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id")).order_by(
+        _l.position, _l.id
+    ),
     LineView,
 )
 
@@ -127,13 +129,20 @@ _GRANT_COLUMNS: Final[dict[str, Any]] = {
     "crc32": _v.crc32,
     "completed_at": _v.completed_at,
 }
-_GRANT: Final[Select[Any]] = (
-    select(*(_GRANT_COLUMNS[name] if name in _GRANT_COLUMNS else _g[name] for name in GrantView.__struct_fields__))
-    .join_from(grants, assets, _a.id == _g.asset_id)
-    .join(lines, _l.id == _g.line_id, isouter=True)
-    .join(versions, _v.id == _a.version_id, isouter=True)
-    .where(_g.revoked_at.is_(None))
-)
+
+
+def _granted(view: type[Offer]) -> Select[Any]:
+    """The live grants with what the view says of them."""
+    return (
+        select(*(_GRANT_COLUMNS[name] if name in _GRANT_COLUMNS else _g[name] for name in view.__struct_fields__))
+        .join_from(grants, assets, _a.id == _g.asset_id)
+        .join(lines, _l.id == _g.line_id, isouter=True)
+        .join(versions, _v.id == _a.version_id, isouter=True)
+        .where(_g.revoked_at.is_(None))
+    )
+
+
+_GRANT: Final = _granted(GrantView)
 _OURS: Final = _g.store_id == bindparam("store_id")
 GRANTS: Final = Query(_GRANT.where(_OURS, _g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
 GRANT: Final = Query(_GRANT.where(_OURS, _g.id == bindparam("id")), GrantView)
@@ -141,6 +150,22 @@ ORDER_OF_GRANT: Final = Query(
     select(_g.order_id).where(_g.store_id == bindparam("store_id"), _g.id == bindparam("id"), _g.revoked_at.is_(None)),
     int,
 )
+
+# The customer endpoint's: an order with all that is shown of it.
+
+_ITS_LINES: Final = _line(json_text(_p.tags)).where(_l.store_id == _o.store_id, _l.order_id == _o.id).correlate(orders)
+_ITS_OFFERS: Final = _granted(Offer).where(_g.store_id == _o.store_id, _g.order_id == _o.id).correlate(orders)
+_WHOLE: Final = (
+    _ORDER.add_columns(
+        json_rows(_ITS_LINES).label("lines"),
+        json_rows(_ITS_OFFERS).label("grants"),
+    )
+    .where(_o.token_digest == bindparam("digest"))
+    .order_by(_o.id)
+    .limit(1)
+)
+BY_TOKEN: Final = Query(_WHOLE, FoundOrder)
+BY_TOKEN_OF_SHOP: Final = Query(_WHOLE.where(_s.domain == bindparam("domain")), FoundOrder)
 
 # ── addresses
 
@@ -170,8 +195,8 @@ INSERT_ADDRESS: Final = Statement(
 )
 
 
-async def find_by_token(tx: Tx, digest: bytes, domain: str | None) -> OrderView | None:
-    """The order behind a token: of the store that claimed it first, or of the named shop."""
+async def find_by_token(tx: Tx, digest: bytes, domain: str | None) -> FoundOrder | None:
+    """The order behind a token, with all that is shown of it: of the store that claimed it first, or of the named shop."""
     if domain is None:
         return await tx.one(BY_TOKEN, digest=digest)
     return await tx.one(BY_TOKEN_OF_SHOP, digest=digest, domain=domain)
