@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from carryout import __version__
 from carryout.clock import Clock
 from carryout.clock import now as read_clock
-from carryout.db import Database, Tx, open_database
+from carryout.db import Database, Tx, is_embedded, open_database
 from carryout.downloads.stream import STATUS, DecidingDoor, Entrance, Handover, SendingDoor
 from carryout.downloads.transfers import Transfers
 from carryout.entitlements import service as entitlements
@@ -135,7 +135,9 @@ def build(
         is_customer = scope["type"] == "http" and scope["path"] == CUSTOMER_PATH
         await (customer.app if is_customer else router)(scope, receive, send)
 
-    return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level))
+    # An embedded database is read without waiting.
+    prompt_paths = frozenset({CUSTOMER_PATH} if is_embedded(settings.database_url) else ())
+    return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level), prompt_paths)
 
 
 def routes(house: House, base_url: str, metrics: Metrics, transfers: Transfers) -> list[DeclaredRoute]:

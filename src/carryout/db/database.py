@@ -29,6 +29,10 @@ class Database(Protocol):
         """`work(tx, *args)` on one snapshot; it writes nothing."""
         ...
 
+    async def look_up(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """`read` for work of a single statement, which is a snapshot by itself: no transaction is begun for it."""
+        ...
+
     async def sweep(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """A read that takes long: it must not hold up the event loop."""
         ...

@@ -102,6 +102,10 @@ class PostgresqlDatabase:
         """Run `work(tx, *args)` on one snapshot."""
         return await self._attempt(_READ, work, args)
 
+    async def look_up(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """`read` for work of a single statement, which is a snapshot by itself."""
+        return await self._attempt(None, work, args)
+
     async def sweep(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """A long read: on PostgreSQL the same as `read`."""
         return await self._attempt(_READ, work, args)
@@ -171,12 +175,14 @@ class PostgresqlDatabase:
                 )
         return self._pool
 
-    async def _attempt(self, mode: "_Mode", work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+    async def _attempt(self, mode: "_Mode | None", work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
         started = time.perf_counter()
         try:
             with _translated():
                 pool = await self._opened()
                 async with pool.acquire(timeout=BUSY_SECONDS) as connection:
+                    if mode is None:
+                        return await work(PostgresqlTx(connection), *args)
                     return await self._run(connection, mode, work, args)
         finally:
             self.seconds += time.perf_counter() - started

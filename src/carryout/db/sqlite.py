@@ -63,6 +63,18 @@ class SqliteDatabase:
                     raise translated(error, by_reader=True) from error
             await asyncio.sleep(_PAUSE_SECONDS)
 
+    async def look_up(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """`read` for work of a single statement, which is a snapshot by itself."""
+        started = time.perf_counter()
+        try:
+            return cast("T", drive(work(self._read_tx, *args)))
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translated(error, by_reader=True) from error
+        finally:
+            self._read_seconds += time.perf_counter() - started
+        return await self.read(work, *args)
+
     async def sweep(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Run a long read in a thread, on a snapshot of its own."""
         async with self._sweeps:

@@ -34,6 +34,9 @@ class Terms(msgspec.Struct, frozen=True):
     release_at: int | None = None
 
 
+UNSET: Final = Terms()
+
+
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the verdict looks at in an order: its standing, its risk, its blocks and its own terms."""
 

@@ -17,6 +17,7 @@ from carryout.entitlements.model import (
     Refusal,
     Rule,
     Terms,
+    UNSET,
 )
 from carryout.merchants.model import FraudBlock, RiskLevel
 from carryout.orders.model import Standing
@@ -41,12 +42,18 @@ def verdict(order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, no
 
     Without a client it judges as a new client would be judged at the limit of uses, and knows no addresses.
     """
-    return first_refusal(Case(order, grant, effective(order, grant), client, now))
+    return first_refusal(Case(order, grant, effective(order, grant), client, now), RULES)
 
 
-def first_refusal(case: Case) -> Refusal | None:
-    """The verdict on a case whose terms are known already."""
-    for refusal, holds in RULES:
+def to_ask(order: OrderFacts) -> "Rules":
+    """The rules that can refuse a grant of this order: where the order itself refuses none, its rules need no asking."""
+    is_clear = order.standing is Standing.PAID and not (order.is_blocked or order.are_links_stopped)
+    return RULES_OF_GRANTS if is_clear and order.risk_level is RiskLevel.NONE else RULES
+
+
+def first_refusal(case: Case, rules: "Rules") -> Refusal | None:
+    """The verdict on a case whose terms are known already, by the rules `to_ask` of its order."""
+    for refusal, holds in rules:
         if holds(case):
             return refusal
     return None
@@ -63,6 +70,8 @@ def stop(order: OrderFacts, grant: GrantFacts) -> Refusal | None:
 
 def effective(order: OrderFacts, grant: GrantFacts) -> Effective:
     """The terms in force: the grant's own, else the order's, else the snapshot (of the asset, else the store)."""
+    if grant.own is UNSET and order.own is UNSET:
+        return Effective(_first(None, None, _multiplied(grant)), grant.base.expires_at, grant.base.release_at)
     return Effective(
         downloads=_first(grant.own.downloads, order.own.downloads, _multiplied(grant)),
         expires_at=_first(grant.own.expires_at, order.own.expires_at, grant.base.expires_at),
@@ -151,7 +160,8 @@ def _is_missing(case: Case) -> bool:
     return not case.grant.is_asset_ready
 
 
-RULES: Final[tuple[tuple[Refusal, Callable[[Case], bool]], ...]] = (
+Rules = tuple[tuple[Refusal, Callable[[Case], bool]], ...]
+RULES: Final[Rules] = (
     (Refusal.ACCESS_BLOCKED, _is_blocked),
     (Refusal.ORDER_CANCELLED, _is_cancelled),
     (Refusal.FRAUD_SUSPECTED, _is_suspected),
@@ -162,6 +172,9 @@ RULES: Final[tuple[tuple[Refusal, Callable[[Case], bool]], ...]] = (
     (Refusal.DOWNLOAD_LIMIT_REACHED, _is_used_up),
     (Refusal.IP_LIMIT_REACHED, _is_crowded),
     (Refusal.ASSET_UNAVAILABLE, _is_missing),
+)
+RULES_OF_GRANTS: Final[Rules] = tuple(
+    rule for rule in RULES if rule[0] not in (Refusal.ORDER_CANCELLED, Refusal.FRAUD_SUSPECTED, Refusal.ORDER_NOT_PAID)
 )
 
 STOPS: Final = frozenset(

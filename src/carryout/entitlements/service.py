@@ -25,6 +25,7 @@ from carryout.entitlements.model import (
     Refused,
     Rule,
     Terms,
+    UNSET,
 )
 from carryout.errors import CarryoutError, Kind
 from carryout.identifiers import new_uid
@@ -34,6 +35,7 @@ from carryout.orders import service as orders
 from carryout.tickets import Ticket
 
 _BATCH: Final = 200
+_NOTHING_SET: Final = (None, None, None)
 REACH_ORDERS: Final = "reach_orders"
 APPLY_SETTINGS: Final = "apply_settings"
 
@@ -49,13 +51,14 @@ class LinkUnknown(CarryoutError):
 
 def order_facts(view: OrderView) -> OrderFacts:
     """What the verdict looks at in this order."""
+    own = view.own_downloads, view.own_expires_at, view.own_release_at
     return OrderFacts(
         standing=view.standing,
         is_blocked=view.blocked_at is not None,
         are_links_stopped=view.uninstalled_at is not None and not view.settings.links_after_uninstall,
         risk_level=RiskLevel(view.risk_rank),
         fraud_block=view.settings.fraud_block,
-        own=Terms(view.own_downloads, view.own_expires_at, view.own_release_at),
+        own=UNSET if own == _NOTHING_SET else Terms(*own),
         address_limit=rules.address_limit(view.own_addresses, view.address_limit),
     )
 
@@ -65,13 +68,18 @@ def grant_facts(view: Offer) -> GrantFacts:
     return GrantFacts(
         used=view.used,
         base=Terms(view.base_downloads, view.base_expires_at, view.base_release_at),
-        own=Terms(view.own_downloads, view.own_expires_at, view.own_release_at),
+        own=_own(view),
         is_per_unit=view.is_per_unit,
         is_blocked=view.blocked_at is not None,
         quantity=view.quantity,
         remaining=view.remaining,
         is_asset_ready=view.removed_at is None and (view.is_link or view.completed_at is not None),
     )
+
+
+def _own(view: Offer) -> Terms:
+    own = view.own_downloads, view.own_expires_at, view.own_release_at
+    return UNSET if own == _NOTHING_SET else Terms(*own)
 
 
 class Judged(msgspec.Struct, Generic[AnyGrant], frozen=True):
@@ -91,11 +99,12 @@ def judge(
     """Every grant of an order, as a face without a client judges it, or for a client."""
     order = order_facts(view.order)
     messages = view.order.settings.messages
+    asked = rules.to_ask(order)
     judged = []
     for grant in view.grants:
         facts = grant_facts(grant)
         terms = rules.effective(order, facts)
-        refusal = rules.first_refusal(rules.Case(order, facts, terms, client, now))
+        refusal = rules.first_refusal(rules.Case(order, facts, terms, client, now), asked)
         text = None if refusal is None else rules.message(refusal, messages)
         judged.append(Judged(grant, refusal, text, terms.downloads, terms.expires_at, terms.release_at))
     return judged

@@ -31,9 +31,19 @@ _ENCODED_SLASHES: Final = (b"%2f", b"%5c")
 
 
 class Edge:
-    """Wraps the router. `access_log` is None where the level leaves it out."""
+    """Wraps the router. `access_log` is None where the level leaves it out.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog | None) -> None:
+    `prompt_paths` are those whose door hardly ever waits, and needs no task before it does: the protocol runs it at once.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        access_log: AccessLog | None,
+        prompt_paths: frozenset[str] = frozenset(),
+    ) -> None:
+        self.prompt_paths = prompt_paths
         self._app = app
         self._metrics = metrics
         self._access_log = access_log

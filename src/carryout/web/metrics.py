@@ -24,6 +24,7 @@ TOPICS: Final = frozenset({
     "customers/redact", "shop/redact", "customers/data_request",
 })  # fmt: skip
 
+_TOGETHER: Final = 256
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
 
@@ -49,19 +50,30 @@ class Metrics:
         self._database = Counter("carryout_database_seconds", "Time spent in the database.", registry=registry)
         self._database_seen = 0.0
         self._children: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+        self._waiting: list[tuple[str, str, int, float]] = []
         if metrics_dir is None:
             ProcessCollector(registry=registry)
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """One answered request; `route` is the route's pattern, never the path."""
-        children = self._children.get((route, method, status))
-        if children is None:
-            labels = (route, method if method in _METHODS else OTHER, str(status))
-            children = self._requests.labels(*labels).inc, self._seconds.labels(route).observe
-            if method in _METHODS:
-                self._children[route, method, status] = children
-        children[0]()
-        children[1](seconds)
+        """One answered request; `route` is the route's pattern, never the path.
+
+        It waits to be counted with others, which costs a third; of several workers it may be seen seconds later.
+        """
+        self._waiting.append((route, method, status, seconds))
+        if len(self._waiting) >= _TOGETHER:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        for route, method, status, seconds in self._waiting:
+            children = self._children.get((route, method, status))
+            if children is None:
+                labels = (route, method if method in _METHODS else OTHER, str(status))
+                children = self._requests.labels(*labels).inc, self._seconds.labels(route).observe
+                if method in _METHODS:
+                    self._children[route, method, status] = children
+            children[0]()
+            children[1](seconds)
+        self._waiting.clear()
 
     def count_verdict(self, code: str) -> None:
         """One verdict at a door: `allowed`, or the refusal's code."""
@@ -76,7 +88,8 @@ class Metrics:
         self._webhooks.labels(topic if topic in TOPICS else OTHER, outcome).inc()
 
     def note_database(self, total_seconds: float) -> None:
-        """The database's own running total (`Database.seconds`)."""
+        """The database's own running total (`Database.seconds`); also the beat at which requests are counted."""
+        self._count_waiting()
         self._database.inc(max(0.0, total_seconds - self._database_seen))
         self._database_seen = total_seconds
 
@@ -86,6 +99,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All figures as text, of all workers where there are several."""
+        self._count_waiting()
         if self._metrics_dir is None:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
