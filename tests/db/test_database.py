@@ -107,6 +107,13 @@ async def test_a_read_sees_one_moment(database: Database, database_url: str) -> 
         await other.close()
 
 
+async def test_a_look_up_sees_what_is_committed_and_writes_nothing(database: Database) -> None:
+    await database.write(insert_name, "a")
+
+    assert await database.look_up(list_names) == ["a"]
+    assert await database.read(list_names) == ["a"]
+
+
 async def test_a_commit_wakes_who_listens_and_a_rollback_does_not(database: Database) -> None:
     woken: asyncio.Queue[str] = asyncio.Queue()
     database.listen("bell", lambda: woken.put_nowait("bell"))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from sqlalchemy import bindparam, insert, literal, null, or_, select, update
 
-from carryout.db import Database, Query, Statement, Tx, among
+from carryout.db import Database, Query, Statement, Tx, among, json_rows, json_text
 from carryout.db.rows import ColumnsDiffer
 from carryout.db.tables import assets, inbox, stores
 from tests.db.makers import INSERT, count_names, insert_name
@@ -98,3 +98,40 @@ async def test_many_rows_go_in_one_call(database: Database) -> None:
     await database.write(insert_many, 50)
 
     assert await database.read(count_names) == 50
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """A store's row inside another row."""
+
+    id: int
+    name: str
+    is_first: bool
+    settings: dict[str, int]
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """A store with all stores, and with none."""
+
+    id: int
+    kept: list[Kept]
+    none: list[Kept]
+
+
+async def test_rows_of_a_row_come_as_json_with_texts_booleans_and_json_in_them(
+    database: Database, names: list[Named]
+) -> None:
+    others = stores.alias()
+    rows = select(others.c.id, others.c.name, others.c.id == names[0].id, json_text(others.c.settings))
+    query = Query(
+        select(_s.id, json_rows(rows).label("kept"), json_rows(rows.where(others.c.id < 0)).label("none")).where(
+            _s.id == names[0].id
+        ),
+        Owner,
+    )
+
+    (found,) = await database.read(_all, query)
+
+    assert found.none == []
+    assert sorted(found.kept, key=lambda kept: kept.id) == [
+        Kept(name.id, name.name, name == names[0], {}) for name in names
+    ]

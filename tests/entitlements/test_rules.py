@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carryout.entitlements import rules
-from carryout.entitlements.model import NO_LIMIT, ClientFacts, GrantFacts, OrderFacts, Refusal, Terms
+from carryout.entitlements.model import NO_LIMIT, UNSET, ClientFacts, GrantFacts, OrderFacts, Refusal, Terms
 from carryout.merchants.model import MESSAGE_CODES, FraudBlock, RiskLevel
 from carryout.orders.model import Standing
 from tests.cast import NOW
@@ -102,6 +102,21 @@ def test_the_first_of_two_refusals_is_given(first: Refusal, second: Refusal) -> 
 def test_the_refusals_stand_in_the_documented_order_and_each_has_a_rule() -> None:
     assert tuple(refusal.value for refusal in Refusal) == MESSAGE_CODES
     assert tuple(refusal for refusal, _ in rules.RULES) == REFUSALS
+
+
+@given(orders, grants, clients, st.integers(0, 2**62))
+def test_what_need_not_be_asked_never_decides(
+    order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, now: int
+) -> None:
+    case = rules.Case(order, grant, rules.effective(order, grant), client, now)
+    assert rules.first_refusal(case, rules.to_ask(order)) is rules.verdict(order, grant, client, now)
+
+
+@given(orders, grants)
+def test_terms_that_nobody_set_change_nothing(order: OrderFacts, grant: GrantFacts) -> None:
+    order, grant = msgspec.structs.replace(order, own=Terms()), msgspec.structs.replace(grant, own=Terms())
+    bare = rules.effective(msgspec.structs.replace(order, own=UNSET), msgspec.structs.replace(grant, own=UNSET))
+    assert bare == rules.effective(order, grant)
 
 
 @given(orders, grants, clients, st.integers(0, 2**62))

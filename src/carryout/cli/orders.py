@@ -89,7 +89,9 @@ async def _change(session: Session, store_text: str, order_text: str, change: An
     return _document(session, await session.database.write(_changed, store, order_text, change, args))
 
 
-async def _changed(tx: Tx, store: Store, order_text: str, change: Any, args: tuple[Any, ...]) -> CustomerView[GrantView]:
+async def _changed(
+    tx: Tx, store: Store, order_text: str, change: Any, args: tuple[Any, ...]
+) -> CustomerView[GrantView]:
     order = await orders.find(tx, store.id, order_text)
     await change(tx, store.id, order, *args)
     return await entitlements.view_by_id(tx, store.id, order.id)

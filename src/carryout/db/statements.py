@@ -16,8 +16,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.elements import BindParameter  # noqa: TC002 - annotations of attributes are looked up
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from carryout.db.rows import Row, mapper
@@ -92,7 +92,9 @@ for _element, (_on_sqlite, _on_postgresql) in _JSON_FUNCTIONS.items():
     for _name, _form in (("sqlite", _on_sqlite), ("postgresql", _on_postgresql)):
 
         @compiles(_element, _name)
-        def _json_function(element: FunctionElement[str], compiler: SQLCompiler, *, _form: str = _form, **kw: Any) -> str:
+        def _json_function(
+            element: FunctionElement[str], compiler: SQLCompiler, *, _form: str = _form, **kw: Any
+        ) -> str:
             return _form.format(compiler.process(element.clauses, **kw))
 
 
@@ -101,9 +103,7 @@ def json_rows(rows: Select[Any]) -> ScalarSelect[str]:
 
     What belongs to a row comes with it in one statement, and is decoded in one go (`rows.mapper`).
     """
-    return rows.with_only_columns(
-        _Arrays(_Array(*rows.selected_columns)), maintain_column_froms=True
-    ).scalar_subquery()
+    return rows.with_only_columns(_Arrays(_Array(*rows.selected_columns)), maintain_column_froms=True).scalar_subquery()
 
 
 class Compiled:

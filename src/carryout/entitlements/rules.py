@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from carryout.entitlements.model import (
     NO_LIMIT,
+    UNSET,
     ClientFacts,
     Effective,
     GrantFacts,
@@ -17,7 +18,6 @@ from carryout.entitlements.model import (
     Refusal,
     Rule,
     Terms,
-    UNSET,
 )
 from carryout.merchants.model import FraudBlock, RiskLevel
 from carryout.orders.model import Standing
@@ -46,7 +46,7 @@ def verdict(order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, no
 
 
 def to_ask(order: OrderFacts) -> "Rules":
-    """The rules that can refuse a grant of this order: where the order itself refuses none, its rules need no asking."""
+    """The rules that can refuse a grant of this order: where nothing about the order does, its own are not asked."""
     is_clear = order.standing is Standing.PAID and not (order.is_blocked or order.are_links_stopped)
     return RULES_OF_GRANTS if is_clear and order.risk_level is RiskLevel.NONE else RULES
 
@@ -71,7 +71,8 @@ def stop(order: OrderFacts, grant: GrantFacts) -> Refusal | None:
 def effective(order: OrderFacts, grant: GrantFacts) -> Effective:
     """The terms in force: the grant's own, else the order's, else the snapshot (of the asset, else the store)."""
     if grant.own is UNSET and order.own is UNSET:
-        return Effective(_first(None, None, _multiplied(grant)), grant.base.expires_at, grant.base.release_at)
+        base = grant.base
+        return Effective(_limit(_multiplied(grant)), _limit(base.expires_at), _limit(base.release_at))
     return Effective(
         downloads=_first(grant.own.downloads, order.own.downloads, _multiplied(grant)),
         expires_at=_first(grant.own.expires_at, order.own.expires_at, grant.base.expires_at),
@@ -101,7 +102,10 @@ def explain(order: OrderFacts, grant: GrantFacts, client: ClientFacts | None, no
 
 
 def _first(own: int | None, order: int | None, base: int | None) -> int | None:
-    chosen = own if own is not None else order if order is not None else base
+    return _limit(own if own is not None else order if order is not None else base)
+
+
+def _limit(chosen: int | None) -> int | None:
     return None if chosen == NO_LIMIT else chosen
 
 

@@ -10,6 +10,7 @@ from carryout.catalog.model import Place
 from carryout.db import Tx
 from carryout.entitlements import rules, store
 from carryout.entitlements.model import (
+    UNSET,
     AnyGrant,
     Claimed,
     ClientFacts,
@@ -25,7 +26,6 @@ from carryout.entitlements.model import (
     Refused,
     Rule,
     Terms,
-    UNSET,
 )
 from carryout.errors import CarryoutError, Kind
 from carryout.identifiers import new_uid
@@ -93,9 +93,7 @@ class Judged(msgspec.Struct, Generic[AnyGrant], frozen=True):
     release_at: int | None
 
 
-def judge(
-    view: CustomerView[AnyGrant], now: int, client: ClientFacts | None = None
-) -> list[Judged[AnyGrant]]:
+def judge(view: CustomerView[AnyGrant], now: int, client: ClientFacts | None = None) -> list[Judged[AnyGrant]]:
     """Every grant of an order, as a face without a client judges it, or for a client."""
     order = order_facts(view.order)
     messages = view.order.settings.messages

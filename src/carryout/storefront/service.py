@@ -10,7 +10,7 @@ import msgspec
 from carryout.catalog.service import display_size
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import ClientFacts, CustomerView, GrantView, LineView, Offer, OrderView
+from carryout.entitlements.model import AnyGrant, ClientFacts, CustomerView, GrantView, LineView, Offer, OrderView
 from carryout.entitlements.service import Judged
 from carryout.errors import CarryoutError, Kind
 from carryout.orders.service import OrderUnknown
@@ -43,7 +43,7 @@ class OrderLinkUnknown(CarryoutError):
     kind = Kind.NOT_FOUND
 
 
-def reply(view: CustomerView[Offer], links: Links, now: int) -> Reply:
+def reply(view: CustomerView[AnyGrant], links: Links, now: int) -> Reply:
     """The customer endpoint's reply for one order, without anything personal in it."""
     by_line: defaultdict[int | None, list[AssetEntry]] = defaultdict(list)
     for judged in entitlements.judge(view, now):
@@ -136,7 +136,7 @@ def _product(line: LineView) -> ProductEntry:
     )
 
 
-def _asset(order: OrderView, judged: Judged[Offer], links: Links) -> AssetEntry:
+def _asset(order: OrderView, judged: Judged[AnyGrant], links: Links) -> AssetEntry:
     grant = judged.grant
     limits = Limits(grant.used, judged.limit)
     if judged.refusal is None:

@@ -39,7 +39,8 @@ class Cycle(RequestResponseCycle):
         head, self._head = self._head, b""
         body = message.get("body", b"")
         is_whole = not message.get("more_body") and len(body) == self.expected_content_length
-        if not is_whole or self.chunked_encoding or self.disconnected or self.flow.write_paused:
+        is_head = self.scope["method"] == "HEAD"
+        if not is_whole or is_head or self.chunked_encoding or self.disconnected or self.flow.write_paused:
             await self._send_apart(head, message)
             return
         self.transport.write(head + body)

@@ -33,7 +33,8 @@ _ENCODED_SLASHES: Final = (b"%2f", b"%5c")
 class Edge:
     """Wraps the router. `access_log` is None where the level leaves it out.
 
-    `prompt_paths` are those whose door hardly ever waits, and needs no task before it does: the protocol runs it at once.
+    `prompt_paths` are those whose door hardly ever waits, and needs no task before it does: the protocol runs it at
+    once.
     """
 
     def __init__(

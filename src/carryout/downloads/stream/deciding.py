@@ -107,7 +107,7 @@ class DecidingDoor:
         )
         return self._answer(request, outcome)
 
-    def _describe_all(self, request: Request, view: CustomerView, allowed: Sequence[GrantView]) -> Response:
+    def _describe_all(self, request: Request, view: CustomerView[GrantView], allowed: Sequence[GrantView]) -> Response:
         files = [pinned(grant) for grant in allowed if not grant.is_link]
         if not files:
             judged = [each for each in entitlements.judge(view, self.now()) if not each.grant.is_link]
@@ -162,7 +162,7 @@ class DecidingDoor:
         return refused(request, found)
 
 
-async def _view(tx: Tx, ticket: Ticket) -> CustomerView:
+async def _view(tx: Tx, ticket: Ticket) -> CustomerView[GrantView]:
     try:
         view = await entitlements.view_by_id(tx, ticket.store_id, ticket.row_id)
     except OrderUnknown:

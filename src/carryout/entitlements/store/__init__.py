@@ -109,9 +109,9 @@ def _line(tags: ColumnElement[Any]) -> Select[Any]:
 
 
 LINES: Final = Query(
-    _line(_p.tags).where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id")).order_by(
-        _l.position, _l.id
-    ),
+    _line(_p.tags)
+    .where(_l.store_id == bindparam("store_id"), _l.order_id == bindparam("order_id"))
+    .order_by(_l.position, _l.id),
     LineView,
 )
 
@@ -196,7 +196,7 @@ INSERT_ADDRESS: Final = Statement(
 
 
 async def find_by_token(tx: Tx, digest: bytes, domain: str | None) -> FoundOrder | None:
-    """The order behind a token, with all that is shown of it: of the store that claimed it first, or of the named shop."""
+    """The order behind a token, with all that is shown of it: of the first store to claim it, or of the named shop."""
     if domain is None:
         return await tx.one(BY_TOKEN, digest=digest)
     return await tx.one(BY_TOKEN_OF_SHOP, digest=digest, domain=domain)
