@@ -89,7 +89,7 @@ async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int
     )
 
 
-def _allowed_once_paid(view: CustomerView, client: ClientFacts, now: int) -> frozenset[int]:
+def _allowed_once_paid(view: CustomerView[GrantView], client: ClientFacts, now: int) -> frozenset[int]:
     """The grants that the client may use where an open download of it has paid for that."""
     paid = msgspec.structs.replace(client, has_open_session=True)
     return frozenset(judged.grant.id for judged in entitlements.judge(view, now, paid) if judged.refusal is None)
