@@ -117,8 +117,10 @@ def view(server: Server, token: str, *, address: str = "127.0.0.1") -> Reply:
 
 
 def download(server: Server, url: str, *, address: str = BEA.address) -> Reply:
-    """What the deciding door answers, read to its end."""
-    return send(server, "GET", urlsplit(url).path, address=address)
+    """What the deciding door answers, or the sending door to which it leads, read to its end."""
+    decided = send(server, "GET", urlsplit(url).path, address=address)
+    onward = urlsplit(decided.headers.get("location", ""))
+    return send(server, "GET", onward.path, address=address) if onward.path.startswith("/f/") else decided
 
 
 def eventually(is_so: Callable[[], Any]) -> Any:

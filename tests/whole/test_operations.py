@@ -70,7 +70,8 @@ def test_a_download_that_runs_is_finished_before_the_end(
     shop = Shop(cli, content=os.urandom(1024) * 20_000).open(tmp_path)
     server = start_server("--workers", workers)
     deliver(server, "orders/paid", order_body(), "delivery 1")
-    path = urlsplit(shop.link(server)).path
+    opened = send(server, "GET", urlsplit(shop.link(server)).path)
+    path = urlsplit(opened.headers["location"]).path
     with closing(socket.create_connection(("127.0.0.1", server.port))) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         received = client.recv(1000)
