@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the tests start for themselves: PostgreSQL (any version from 14 on), Chromium, and the programs that
-# buyers download and unpack with. For `make bench` there are nginx and wrk.
+# Installs what the tests start for themselves: PostgreSQL (any version from 14 on), Chromium, Swift (an S3 server), and
+# the programs that buyers download and unpack with. For `make bench` there are nginx and wrk.
 # Nothing is left running for it; the tests make a cluster of their own in a temporary folder.
 set -euo pipefail
 
 # What must be there, and the package of Debian and Ubuntu that brings it.
 declare -A packages=(
     [postgresql]=postgresql [chromium]=chromium [unzip]=unzip [7z]=p7zip-full [curl]=curl [wget]=wget [aria2c]=aria2
-    [nginx]=nginx [wrk]=wrk
+    [nginx]=nginx [wrk]=wrk [swift]=python3-swift
 )
 
 is_there() {
@@ -15,6 +15,7 @@ is_there() {
         postgresql) command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
         chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
         nginx) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] ;;
+        swift) [ -d /usr/lib/python3/dist-packages/swift ] ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }

@@ -11,7 +11,7 @@ trap 'rm -f "$lock"' EXIT
 if [ -z "${UPGRADE:-}" ]; then
     cp requirements.lock "$lock"
 fi
-"$python" -m uv pip compile pyproject.toml --quiet --group dev --universal --python-version 3.11 \
+"$python" -m uv pip compile pyproject.toml --quiet --extra s3 --group dev --universal --python-version 3.11 \
     --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file "$lock"
 {
     echo "# Everything that is installed, with hashes. Written by \`make lock\` from pyproject.toml; do not edit."

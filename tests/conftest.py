@@ -1,7 +1,8 @@
 """Fixtures that every test may ask for. Room tests ask for `database` and run on both; door tests ask for `server`.
 
 `database`, `database_url`, `environment`, `settings`, `cli` and `server` of one test mean the same installation. To run
-on one database only: `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+on one database only: `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`. Files are kept in a folder;
+to run on S3 too: `@pytest.mark.parametrize("storage_url", ["disk", "swift"], indirect=True)`.
 """
 
 import os
@@ -16,6 +17,7 @@ import pytest
 from carryout.db import Database, open_database
 from carryout.db.migrate import upgrade
 from carryout.settings import Settings, load
+from tests.world.buckets import KEYS, Buckets, running_moto, running_swift
 from tests.world.loopback import refuse_other_machines
 from tests.world.postgresql import Cluster, running_cluster
 from tests.world.program import Cli, Server
@@ -86,13 +88,40 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Buckets]:
+    """A Swift with an S3 interface, of this session."""
+    with running_swift() as buckets:
+        yield buckets
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Buckets]:
+    """A moto of this session."""
+    with running_moto() as buckets:
+        yield buckets
+
+
 @pytest.fixture
-def environment(database_url: str, data_dir: Path) -> dict[str, str]:
-    """The environment of this test's installation: nothing of the caller's own settings, and a known secret key."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CARRYOUT_")}
-    return inherited | {
+def storage_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
+    """The address of an empty storage: a folder, or an S3 bucket for who asks for `swift` or `moto`."""
+    kind = getattr(request, "param", "disk")
+    if kind == "disk":
+        return f"file://{data_dir}/files"
+    buckets: Buckets = request.getfixturevalue(kind)
+    return buckets.make()
+
+
+@pytest.fixture
+def environment(database_url: str, storage_url: str, data_dir: Path) -> dict[str, str]:
+    """The environment of this test's installation: nothing of the caller's own settings, and known keys."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CARRYOUT_", "AWS_"))}
+    return {
+        **inherited,
+        **KEYS,
         "CARRYOUT_DATA_DIR": str(data_dir),
         "CARRYOUT_DATABASE_URL": database_url,
+        "CARRYOUT_STORAGE_URL": storage_url,
         "CARRYOUT_SECRET_KEY": SECRET,
     }
 

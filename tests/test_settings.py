@@ -151,3 +151,44 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(SettingWrong, match=r"^CARRYOUT_DATA_DIR: "):
         secret_keys(load({}, tmp_path))
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "an id", "AWS_SECRET_ACCESS_KEY": "a secret"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket",
+        "s3://my-bucket/some/folder/",
+        "s3://bucket/folder?endpoint=http://127.0.0.1:9000&region=eu-central-1",
+        "s3://bucket?endpoint=https%3A%2F%2Fs3.example.com",
+    ],
+)
+def test_files_may_be_on_s3(tmp_path: Path, url: str) -> None:
+    settings = load({"CARRYOUT_STORAGE_URL": url, "PATH": "/bin", **KEYS}, tmp_path)
+    assert (settings.storage_url, settings.aws) == (url, KEYS)
+
+
+@pytest.mark.parametrize(
+    ("url", "must"),
+    [
+        ("s3://", "name a bucket"),
+        ("s3://bucket/../other", "name a bucket"),
+        ("s3://key:secret@bucket/folder", "name a bucket"),
+        ("s3://bucket?endpont=https://s3.example.com", "not endpont"),
+        ("s3://bucket?endpoint=s3.example.com", "endpoint must be"),
+        ("s3://bucket?endpoint=https://s3.example.com/path", "endpoint must be"),
+        ("s3://bucket?region=", "region must be"),
+        ("ftp://bucket", "file://PATH or s3://"),
+    ],
+)
+def test_a_wrong_bucket_is_refused(tmp_path: Path, url: str, must: str) -> None:
+    with pytest.raises(SettingWrong, match=must) as wrong:
+        load({"CARRYOUT_STORAGE_URL": url, **KEYS}, tmp_path)
+    assert wrong.value.message.startswith("CARRYOUT_STORAGE_URL: ")
+
+
+def test_s3_needs_its_keys(tmp_path: Path) -> None:
+    with pytest.raises(SettingWrong, match=r"CARRYOUT_STORAGE_URL: .* AWS_SECRET_ACCESS_KEY is not set"):
+        load({"CARRYOUT_STORAGE_URL": "s3://bucket", "AWS_ACCESS_KEY_ID": "an id"}, tmp_path)

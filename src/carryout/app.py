@@ -70,7 +70,7 @@ def open_house(settings: Settings, keyring: Keyring | None = None) -> House:
         settings,
         keyring or Keyring(secret_keys(settings)),
         open_database(settings.database_url),
-        open_storage(settings.storage_url),
+        open_storage(settings.storage_url, settings.aws, settings.data_dir),
     )
 
 

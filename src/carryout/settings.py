@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -21,6 +21,12 @@ _PREFIX: Final = "CARRYOUT_"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _SECRET_FILE: Final = "secret_key"  # noqa: S105 - a file's name
 _MIN_SECRET: Final = 16
+_AWS_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_AWS: Final = (*_AWS_KEYS, "AWS_SESSION_TOKEN", "AWS_REGION")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_FOLDER: Final = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
+_ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/?")
+_REGION: Final = re.compile(r"[A-Za-z0-9-]+")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True):
     data_dir: Path
     database_url: str
     storage_url: str
+    aws: Mapping[str, str]
     base_url: str | None
     secret_keys: tuple[str, ...] | None
     trusted_proxies: tuple[Network, ...]
@@ -99,10 +106,12 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
     plans = _plans(document.pop("plans", {}))
     found = _texts(document, environment)
     data_dir = folder / (found.get("data_dir") or "data")
+    aws = {name: environment[name].strip() for name in _AWS if environment.get(name, "").strip()}
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(found.get("database_url"), data_dir, folder),
-        storage_url=_storage_url(found.get("storage_url"), data_dir, folder),
+        storage_url=_storage_url(found.get("storage_url"), data_dir, folder, aws),
+        aws=aws,
         base_url=_base_url(found.get("base_url")),
         secret_keys=_secret_keys(found.get("secret_key")),
         trusted_proxies=_networks("trusted_proxies", found.get("trusted_proxies")),
@@ -210,12 +219,32 @@ def _parsed(name: str, url: str) -> str:
     return url
 
 
-def _storage_url(value: str | None, data_dir: Path, folder: Path) -> str:
+def _storage_url(value: str | None, data_dir: Path, folder: Path, aws: Mapping[str, str]) -> str:
     if value is None:
         return f"file://{data_dir / 'files'}"
     if value.startswith("file://") and len(value) > len("file://"):
         return f"file://{folder / value.removeprefix('file://').replace('{data_dir}', str(data_dir))}"
-    _wrong("storage_url", "must be file://PATH")
+    if value.startswith("s3://"):
+        return _s3_url(value, aws)
+    _wrong("storage_url", "must be file://PATH or s3://BUCKET/PREFIX?endpoint=URL&region=REGION")
+
+
+def _s3_url(value: str, aws: Mapping[str, str]) -> str:
+    parts = urlsplit(_parsed("storage_url", value))
+    if not _BUCKET.fullmatch(parts.netloc) or not _FOLDER.fullmatch(parts.path) or parts.fragment:
+        _wrong("storage_url", "must name a bucket and a plain folder in it, such as s3://my-bucket/carryout")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := [name for name in query if name not in ("endpoint", "region")]:
+        _wrong("storage_url", f"knows endpoint and region alone, not {unknown[0]}")
+    if "endpoint" in query and not _ENDPOINT.fullmatch(query["endpoint"]):
+        _wrong(
+            "storage_url", "endpoint must be the http or https address of the server, such as https://s3.example.com"
+        )
+    if "region" in query and not _REGION.fullmatch(query["region"]):
+        _wrong("storage_url", "region must be a name such as eu-central-1")
+    if missing := [name for name in _AWS_KEYS if name not in aws]:
+        _wrong("storage_url", f"s3:// needs the keys in the environment, but {missing[0]} is not set")
+    return value
 
 
 def _base_url(value: str | None) -> str | None:

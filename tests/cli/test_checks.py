@@ -1,5 +1,7 @@
 import socket
 
+import pytest
+
 from carryout.cli.program import FAILED
 from tests.world.program import Cli
 
@@ -40,3 +42,14 @@ def test_online_asks_the_mail_server(empty: Cli) -> None:
     assert outcome.code == FAILED
     assert "FAILED  mail" in outcome.stdout
     assert "hidden" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("storage_url", ["swift"], indirect=True)
+def test_a_bucket_is_tried_end_to_end(cli: Cli, storage_url: str) -> None:
+    rows = {row["name"]: row["detail"] for row in cli.ok("check", "--json").json}
+    assert rows["storage"] == f"wrote, read and deleted a file in {storage_url}"
+    wrong = cli("check", "--json", AWS_SECRET_ACCESS_KEY="wrong")
+    assert wrong.code == FAILED
+    assert _failed(wrong.json) == ["storage"]
+    assert "403" in wrong.stdout

@@ -25,7 +25,8 @@ def test_a_restored_installation_is_the_same(copied: Cli, server_of: Callable[[C
     before = copied.ok("order", "show", "1053", *STORE, "--json").json
     files = sorted(path.name for path in (tmp_path / "data" / "files").rglob("*") if path.is_file())
     shutil.rmtree(tmp_path / "data")
-    assert copied.ok("restore", "copy.tar", "--json").json == {"file": "copy.tar", "files": 4, "lost": []}
+    restored = copied.ok("restore", "copy.tar", "--json").json
+    assert restored == {"file": "copy.tar", "files": 4, "lost": [], "bucket": None}
     assert copied.ok("order", "show", "1053", *STORE, "--json").json == before
     assert sorted(path.name for path in (tmp_path / "data" / "files").rglob("*") if path.is_file()) == files
     assert copied.ok("check").code == 0

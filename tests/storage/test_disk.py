@@ -11,11 +11,8 @@ from typing import Final
 
 import pytest
 
-from carryout.storage import BlobMissing, DiskStorage, StorageUnavailable, open_storage
-
-MIRA: Final = "01a20e90-cc89-72b9-9043-da4e00777707"
-OTHER: Final = "01a20e90-cc89-72b9-9043-da4e00777708"
-MEBIBYTE: Final = 2**20
+from carryout.storage import BlobMissing, DiskStorage, StorageUnavailable, open_storage, probe
+from tests.storage.makers import MEBIBYTE, MIRA, OTHER, chunks, many
 
 
 @pytest.fixture
@@ -26,11 +23,6 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def storage(root: Path) -> DiskStorage:
     return DiskStorage(root)
-
-
-async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
 
 
 def files_below(root: Path) -> list[Path]:
@@ -94,13 +86,9 @@ async def test_a_put_that_fails_leaves_nothing(storage: DiskStorage, root: Path)
 
 
 async def test_a_large_file_takes_little_memory(storage: DiskStorage) -> None:
-    async def large() -> AsyncIterator[bytes]:
-        for number in range(64):
-            yield bytes([number]) * MEBIBYTE
-
     tracemalloc.start()
     try:
-        blob = await storage.put(MIRA, large())
+        blob = await storage.put(MIRA, many(64))
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -143,7 +131,7 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> No
         await storage.put(MIRA, chunks(b"hello"))
     assert not await storage.is_answering()
     with pytest.raises(StorageUnavailable):
-        await storage.probe()
+        await probe(storage)
 
 
 async def test_an_object_of_another_store_is_missing(storage: DiskStorage) -> None:
@@ -179,14 +167,14 @@ async def test_a_deleted_store_leaves_the_others(storage: DiskStorage, root: Pat
     await storage.delete_store(MIRA)
     await storage.delete_store(MIRA)
     assert not (root / MIRA).exists()
-    assert await storage.list_blobs(OTHER) == [blob.sha256]
+    assert [kept.sha256 for kept in await storage.list_blobs(OTHER)] == [blob.sha256]
     assert await storage.list_blobs(MIRA) == []
 
 
 async def test_objects_are_listed_in_order_without_what_is_on_its_way(storage: DiskStorage, root: Path) -> None:
     put = [await storage.put(MIRA, chunks(bytes([number]))) for number in range(5)]
     (root / MIRA / "incoming" / "left").write_bytes(b"half")
-    assert await storage.list_blobs(MIRA) == sorted(blob.sha256 for blob in put)
+    assert [kept.sha256 for kept in await storage.list_blobs(MIRA)] == sorted(blob.sha256 for blob in put)
 
 
 async def test_what_a_crash_left_is_removed_once_it_is_old(storage: DiskStorage, root: Path) -> None:
@@ -194,14 +182,36 @@ async def test_what_a_crash_left_is_removed_once_it_is_old(storage: DiskStorage,
     left = root / MIRA / "incoming" / "left"
     left.write_bytes(b"half")
     os.utime(left, (1000, 1000))
-    assert await storage.delete_leftovers(1000) == 0
-    assert await storage.delete_leftovers(1001) == 1
+    assert await storage.delete_leftovers(1000 * 1_000_000) == 0
+    assert await storage.delete_leftovers(1000 * 1_000_000 + 1) == 1
     assert not left.exists()
-    assert await storage.list_blobs(MIRA) == [blob.sha256]
+    assert [kept.sha256 for kept in await storage.list_blobs(MIRA)] == [blob.sha256]
+
+
+async def test_an_object_is_as_old_as_its_last_put(storage: DiskStorage, root: Path) -> None:
+    blob = await storage.put(MIRA, chunks(b"hello"))
+    (path,) = files_below(root)
+    os.utime(path, (1000, 1000))
+    assert [kept.stored_at for kept in await storage.list_blobs(MIRA)] == [1000 * 1_000_000]
+    await storage.put(MIRA, chunks(b"hello"))
+    assert not await storage.delete_unless_newer(MIRA, blob.sha256, 1000 * 1_000_000 + 1)
+    assert files_below(root) == [path]
+
+
+async def test_a_put_at_the_same_time_survives_the_collector(storage: DiskStorage, root: Path) -> None:
+    for round_number in range(50):
+        blob = await storage.put(MIRA, chunks(b"hello"))
+        for path in files_below(root):
+            os.utime(path, (1000, 1000))
+        await asyncio.gather(
+            storage.put(MIRA, chunks(b"hello")),
+            *(storage.delete_unless_newer(MIRA, blob.sha256, 2000 * 1_000_000) for _ in range(4)),
+        )
+        assert len(files_below(root)) == 1, f"lost in round {round_number}"
 
 
 async def test_a_probe_leaves_nothing(storage: DiskStorage, root: Path) -> None:
-    await storage.probe()
+    await probe(storage)
     assert files_below(root) == []
     assert await storage.is_answering()
 
@@ -213,5 +223,5 @@ async def test_only_a_public_id_names_a_space(storage: DiskStorage, name: str) -
 
 
 async def test_the_address_of_a_storage_names_its_folder(root: Path) -> None:
-    await open_storage(f"file://{root}").put(MIRA, chunks(b"hello"))
+    await open_storage(f"file://{root}", {}, root).put(MIRA, chunks(b"hello"))
     assert len(files_below(root)) == 1

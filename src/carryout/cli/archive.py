@@ -31,20 +31,28 @@ class BackupDamaged(CarryoutError):
     kind = Kind.CONFLICT
 
 
-class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The last member: digests of what has none in its name, and the files that were lost before the copy."""
+class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The last member: digests of what has none in its name, and the files that were lost before the copy.
+
+    `bucket` is the storage's address when the files stayed there.
+    """
 
     format: int
     digests: dict[str, str]
     lost: list[str] = []
+    bucket: str | None = None
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What a verified backup holds: the small files, the names of the stored ones, and of those lost before it."""
+    """What a verified backup holds: the small files, the names of the stored ones, and of those lost before it.
+
+    When the files stayed in a bucket, `bucket` is its address, and none is here.
+    """
 
     small: dict[str, bytes]
     blobs: list[str]
     lost: list[str]
+    bucket: str | None
 
 
 def blob_name(store_uid: str, sha256: bytes) -> str:
@@ -91,9 +99,9 @@ class Writer:
         """Remember that a stored file was missing already."""
         self._lost.append(name)
 
-    def finish(self) -> None:
-        """Write the seal and end the tar."""
-        seal = msgspec.json.encode(Seal(_FORMAT, self._digests, self._lost))
+    def finish(self, bucket: str | None = None) -> None:
+        """Write the seal and end the tar. `bucket` is the storage's address when the files stay there."""
+        seal = msgspec.json.encode(Seal(_FORMAT, self._digests, self._lost, bucket))
         self._begin(_SEAL, len(seal))
         self._file.write(seal)
         self._fill(len(seal))
@@ -152,7 +160,8 @@ class Reader:
         if seal is None:
             self.refuse("it was not written to its end")
         self._compare(seal, found)
-        return Contents(small, [name for name in found if name not in _SMALL and name not in seal.lost], seal.lost)
+        blobs = [name for name in found if name not in _SMALL and name not in seal.lost]
+        return Contents(small, blobs, seal.lost, seal.bucket)
 
     def _compare(self, seal: Seal, found: dict[str, str]) -> None:
         for name, digest in found.items():

@@ -18,7 +18,7 @@ from carryout.db import copies, is_embedded, sqlite_path
 from carryout.db.migrate import check
 from carryout.errors import CarryoutError, Kind
 from carryout.settings import Settings, secret_file
-from carryout.storage import BlobMissing, Storage, open_storage
+from carryout.storage import BlobMissing, Storage, is_local, open_storage
 
 
 class NotEmbedded(CarryoutError):
@@ -36,7 +36,10 @@ class NothingThere(CarryoutError):
 def backup(
     file: Annotated[Path, Parameter(name="FILE", help="Where to write it.")], /, *, as_json: AsJson = False
 ) -> None:
-    """Copy database, files and generated secret into one file (mode 0600), also while `serve` runs."""
+    """Copy database, files and generated secret into one file (mode 0600), also while `serve` runs.
+
+    Files on S3 stay in their bucket.
+    """
     settings = load_settings()
     require_embedded(settings)
     path = sqlite_path(settings.database_url)
@@ -51,7 +54,7 @@ def backup(
     if as_json:
         print_json(document)
     else:
-        print(f"Wrote the database and {document['files']} files to {file}.")
+        print(_told(document))
     if document["holds_secret"]:
         say("It holds the secret key, so whoever reads it can open everything: keep it as you would keep a password.")
     if document["lost"]:
@@ -73,13 +76,21 @@ def _fill(writer: Writer, copy: Path, settings: Settings) -> dict[str, Any]:
     redactions = settings.data_dir / archive.REDACTIONS
     if redactions.exists():
         writer.add(archive.REDACTIONS, redactions)
-    names = asyncio.run(_add_all(writer, open_storage(settings.storage_url), copies.list_blobs(copy)))
+    bucket = None if is_local(settings.storage_url) else settings.storage_url
+    names = [] if bucket else asyncio.run(_add_all(writer, settings, copies.list_blobs(copy)))
     lost = [name for name, is_whole in names if not is_whole]
-    writer.finish()
-    return {"files": len(names) - len(lost), "holds_secret": holds_secret, "lost": lost}
+    writer.finish(bucket)
+    return {"files": len(names) - len(lost), "holds_secret": holds_secret, "lost": lost, "bucket": bucket}
 
 
-async def _add_all(writer: Writer, storage: Storage, blobs: Sequence[tuple[str, bytes]]) -> list[tuple[str, bool]]:
+def _told(document: dict[str, Any]) -> str:
+    if bucket := document["bucket"]:
+        return f"Wrote the database to {document['file']}. The files stay in {bucket}."
+    return f"Wrote the database and {document['files']} files to {document['file']}."
+
+
+async def _add_all(writer: Writer, settings: Settings, blobs: Sequence[tuple[str, bytes]]) -> list[tuple[str, bool]]:
+    storage = open_storage(settings.storage_url, settings.aws, settings.data_dir)
     return [await _add(writer, storage, *blob) for blob in blobs]
 
 

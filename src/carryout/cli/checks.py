@@ -15,6 +15,7 @@ from carryout.db.migrate import newest
 from carryout.db.seals import list_key_ids
 from carryout.errors import CarryoutError, Kind
 from carryout.settings import Settings
+from carryout.storage import probe
 from carryout.tickets import TicketKind
 
 _TIMEOUT_SECONDS: Final = 10
@@ -115,7 +116,7 @@ async def _write_nothing(tx: Tx) -> None:
 
 
 async def _storage(session: Session) -> str:
-    await session.storage.probe()
+    await probe(session.storage)
     return f"wrote, read and deleted a file in {session.settings.storage_url}"
 
 

@@ -22,7 +22,7 @@ from carryout.errors import CarryoutError, Kind
 from carryout.keyring import Keyring
 from carryout.settings import Settings, secret_file, secret_keys
 from carryout.shopify.intake import reapply
-from carryout.storage import BlobMissing, Storage, open_storage
+from carryout.storage import BlobMissing, Storage, is_local, open_storage
 
 
 class DatabaseThere(CarryoutError):
@@ -33,6 +33,12 @@ class DatabaseThere(CarryoutError):
 
 class SecretThere(CarryoutError):
     """{path} holds another secret key than the backup. Move it away first; nothing was changed."""
+
+    kind = Kind.CONFLICT
+
+
+class FilesElsewhere(CarryoutError):
+    """The files of this backup are in {bucket}. Set CARRYOUT_STORAGE_URL to it; nothing was changed."""
 
     kind = Kind.CONFLICT
 
@@ -50,9 +56,15 @@ def restore(
     if as_json:
         print_json({"file": str(file), **document})
     else:
-        print(f"Restored the database and {document['files']} files from {file}.")
+        print(_told(file, document))
     if document["lost"]:
         say(f"{len(document['lost'])} files were missing or damaged before the backup was made, and still are.")
+
+
+def _told(file: Path, document: dict[str, Any]) -> str:
+    if bucket := document["bucket"]:
+        return f"Restored the database from {file}. The files are expected in {bucket}."
+    return f"Restored the database and {document['files']} files from {file}."
 
 
 def _restore(settings: Settings, reader: Reader) -> dict[str, Any]:
@@ -64,6 +76,8 @@ def _restore(settings: Settings, reader: Reader) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix=".carryout-restore-", dir=target.parent) as folder:
         staged = Path(folder) / archive.DATABASE
         contents = reader.verify(staged)
+        if contents.bucket is not None and is_local(settings.storage_url):
+            raise FilesElsewhere(bucket=contents.bucket)
         _examine(reader, staged, contents)
         _require_secret(settings, contents)
         upgrade(f"sqlite:///{staged}")
@@ -73,7 +87,8 @@ def _restore(settings: Settings, reader: Reader) -> dict[str, Any]:
             asyncio.run(_redact_again(_keyring(settings, contents), staged, Path(folder)))
         copies.settle(staged)
         files = _put_in_place(settings, reader, contents, staged, target)
-    return {"files": files, "lost": contents.lost}
+    bucket = None if contents.bucket is None else settings.storage_url
+    return {"files": files, "lost": contents.lost, "bucket": bucket}
 
 
 def _examine(reader: Reader, staged: Path, contents: Contents) -> None:
@@ -81,6 +96,8 @@ def _examine(reader: Reader, staged: Path, contents: Contents) -> None:
         reader.refuse(f"its database is damaged ({damage})")
     if (found := current(f"sqlite:///{staged}")) > newest():
         raise SchemaNewer(found=found)
+    if contents.bucket is not None:
+        return
     known = {*contents.blobs, *contents.lost}
     for blob in copies.list_blobs(staged):
         if archive.blob_name(*blob) not in known:
@@ -114,7 +131,7 @@ async def _redact_again(keyring: Keyring, staged: Path, folder: Path) -> None:
 def _put_in_place(settings: Settings, reader: Reader, contents: Contents, staged: Path, target: Path) -> int:
     """The files first, the database last: until it is there, nothing refers to them. How many files."""
     needed = {archive.blob_name(*blob) for blob in copies.list_blobs(staged)}.intersection(contents.blobs)
-    asyncio.run(_store_blobs(open_storage(settings.storage_url), reader, needed))
+    asyncio.run(_store_blobs(open_storage(settings.storage_url, settings.aws, settings.data_dir), reader, needed))
     secret = contents.small.get(archive.SIGNING_KEY)
     if secret is not None and not secret_file(settings).exists():
         _write(secret_file(settings), secret)

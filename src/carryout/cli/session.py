@@ -80,6 +80,7 @@ def prepare(settings: Settings) -> None:
 async def _run(settings: Settings, keyring: Keyring, work: Callable[[Session], Awaitable[T]]) -> T:
     database = open_database(settings.database_url)
     try:
-        return await work(Session(settings, keyring, database, open_storage(settings.storage_url)))
+        storage = open_storage(settings.storage_url, settings.aws, settings.data_dir)
+        return await work(Session(settings, keyring, database, storage))
     finally:
         await database.close()

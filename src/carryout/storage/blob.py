@@ -1,11 +1,14 @@
 """What the house sees of a storage."""
 
+import hashlib
+import zlib
 from collections.abc import AsyncIterator
 from typing import ClassVar, Protocol
 
 import msgspec
 
 from carryout.errors import CarryoutError, Kind
+from carryout.identifiers import is_uid
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -14,6 +17,46 @@ class Blob(msgspec.Struct, frozen=True):
     sha256: bytes
     crc32: int
     size_bytes: int
+
+
+class StoredBlob(msgspec.Struct, frozen=True):
+    """An object as it is listed: its digest, and when it was last put (microseconds UTC)."""
+
+    sha256: bytes
+    stored_at: int
+
+
+class Digesting:
+    """Digests an object's bytes while they pass by."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._crc32 = 0
+        self._size_bytes = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self._sha256.update(chunk)
+        self._crc32 = zlib.crc32(chunk, self._crc32)
+        self._size_bytes += len(chunk)
+
+    def blob(self) -> Blob:
+        """What has passed by."""
+        return Blob(self._sha256.digest(), self._crc32, self._size_bytes)
+
+
+def space_of(store_uid: str) -> str:
+    """The name of a store's space; no name that a person chose is ever part of a path."""
+    if not is_uid(store_uid):
+        message = "a storage space is named by a store's public id"
+        raise ValueError(message)
+    return store_uid
+
+
+def object_name(store_uid: str, sha256: bytes) -> str:
+    """Where an object is below the storage's root, the same on every kind of storage."""
+    name = sha256.hex()
+    return f"{space_of(store_uid)}/{name[:2]}/{name}"
 
 
 class StorageFull(CarryoutError):
@@ -66,7 +109,7 @@ class Storage(Protocol):
     async def put(self, store_uid: str, chunks: AsyncIterator[bytes]) -> Blob:
         """Store what the chunks say, in constant memory; when it returns, it survives a power cut.
 
-        The same content again is the same object. Errors: `StorageFull`, `StorageUnavailable`.
+        The same content again is the same object, put anew. Errors: `StorageFull`, `StorageUnavailable`.
         """
         ...
 
@@ -95,14 +138,21 @@ class Storage(Protocol):
         """Delete everything of a store; again is no error, so that a crash is repaired by repeating it."""
         ...
 
-    async def list_blobs(self, store_uid: str) -> list[bytes]:
-        """The SHA-256 of every object of a store, in order."""
+    async def list_blobs(self, store_uid: str) -> list[StoredBlob]:
+        """Every object of a store, in the order of their digests."""
+        ...
+
+    async def delete_unless_newer(self, store_uid: str, sha256: bytes, before: int) -> bool:
+        """Delete an object, unless it was put since `before` (microseconds UTC); whether it was deleted.
+
+        A `put` of the same content at the same time loses nothing: what it returned is there.
+        """
+        ...
+
+    async def delete_leftovers(self, before: int) -> int:
+        """Delete what crashes left on its way and nobody wrote to since `before` (microseconds UTC); how many."""
         ...
 
     async def is_answering(self) -> bool:
         """Whether it can be read and written, as far as a glance tells."""
-        ...
-
-    async def probe(self) -> None:
-        """Write, read and delete an object. Errors: `StorageFull`, `StorageUnavailable`."""
         ...

@@ -2,27 +2,34 @@
 
 An object is written under a temporary name in the same tree, synced, renamed to its digest, and its folders are synced:
 after a crash there is a whole object or none, and an object whose `put` returned is there. What a crash leaves in
-`incoming/` is removed by `delete_leftovers`. No name that a person chose is ever part of a path.
+`incoming/` is removed by `delete_leftovers`.
 """
 
 import asyncio
 import errno
-import hashlib
+import fcntl
 import os
 import shutil
 import uuid
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from carryout.identifiers import is_uid, new_uid
-from carryout.storage.blob import Blob, BlobMissing, OpenBlob, StorageFull, StorageUnavailable
+from carryout.storage.blob import (
+    Blob,
+    BlobMissing,
+    Digesting,
+    OpenBlob,
+    StorageFull,
+    StorageUnavailable,
+    StoredBlob,
+    object_name,
+    space_of,
+)
 
 _INCOMING: Final = "incoming"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_PROBE: Final = b"carryout was here"
 
 
 class DiskStorage:
@@ -53,7 +60,7 @@ class DiskStorage:
 
     def object_name(self, store_uid: str, sha256: bytes) -> str:
         """The path below the root."""
-        return self._path(store_uid, sha256).relative_to(self._root).as_posix()
+        return object_name(store_uid, sha256)
 
     def presign(self, store_uid: str, sha256: bytes, *, disposition: str, media_type: str, ttl_seconds: int) -> None:
         """None: a folder answers no URL."""
@@ -61,24 +68,30 @@ class DiskStorage:
     async def delete(self, store_uid: str, sha256: bytes) -> None:
         """Delete an object; one that is not there is no error. Errors: `StorageUnavailable`."""
         path = self._path(store_uid, sha256)
-        with _translated():
+        with translated():
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def delete_store(self, store_uid: str) -> None:
         """Delete the store's folder; again is no error. Errors: `StorageUnavailable`."""
         folder = self._folder(store_uid)
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             await asyncio.to_thread(shutil.rmtree, folder)
 
-    async def list_blobs(self, store_uid: str) -> list[bytes]:
-        """The SHA-256 of every object of the store, in order. Errors: `StorageUnavailable`."""
+    async def list_blobs(self, store_uid: str) -> list[StoredBlob]:
+        """Every object of the store, in the order of their digests. Errors: `StorageUnavailable`."""
         folder = self._folder(store_uid)
-        with _translated():
-            return await asyncio.to_thread(_digests, folder)
+        with translated():
+            return await asyncio.to_thread(_list, folder)
 
-    async def delete_leftovers(self, before: float) -> int:
-        """Delete what crashes left in `incoming/` and nobody wrote to since `before` (seconds since 1970); how many."""
-        with _translated():
+    async def delete_unless_newer(self, store_uid: str, sha256: bytes, before: int) -> bool:
+        """Delete an object, unless it was put since `before`; whether it was deleted. Errors: `StorageUnavailable`."""
+        path = self._path(store_uid, sha256)
+        with translated():
+            return await asyncio.to_thread(_delete_unless_newer, path, before)
+
+    async def delete_leftovers(self, before: int) -> int:
+        """Delete what crashes left in `incoming/` and nobody wrote to since `before`; how many."""
+        with translated():
             return await asyncio.to_thread(_delete_leftovers, self._root, before)
 
     async def is_answering(self) -> bool:
@@ -87,29 +100,11 @@ class DiskStorage:
             return await asyncio.to_thread(_is_writable, self._root)
         return False
 
-    async def probe(self) -> None:
-        """Write, read and delete an object. Errors: `StorageFull`, `StorageUnavailable`."""
-        space = new_uid()
-        try:
-            blob = await self.put(space, _once(_PROBE))
-            file = await self.open(space, blob.sha256)
-            try:
-                if await file.read(0, blob.size_bytes) != _PROBE:
-                    raise StorageUnavailable(reason="what was written is not what is read")
-            finally:
-                await file.close()
-        finally:
-            await self.delete_store(space)
-
     def _folder(self, store_uid: str) -> Path:
-        if not is_uid(store_uid):
-            message = "a storage space is named by a store's public id"
-            raise ValueError(message)
-        return self._root / store_uid
+        return self._root / space_of(store_uid)
 
     def _path(self, store_uid: str, sha256: bytes) -> Path:
-        name = sha256.hex()
-        return self._folder(store_uid) / name[:2] / name
+        return self._root / object_name(store_uid, sha256)
 
 
 class _OpenFile:
@@ -121,7 +116,7 @@ class _OpenFile:
 
     async def read(self, offset: int, length: int) -> bytes:
         """See `OpenBlob`."""
-        with _translated():
+        with translated():
             data = os.pread(self._descriptor, length, offset)
             wanted = min(length, max(self.size_bytes - offset, 0))
             if len(data) == wanted:
@@ -154,10 +149,8 @@ class _Incoming:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / _INCOMING / uuid.uuid4().hex
-        self._sha256 = hashlib.sha256()
-        self._crc32 = 0
-        self._size_bytes = 0
-        with _translated():
+        self._digesting = Digesting()
+        with translated():
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for each in (folder, self._path.parent):
                 each.mkdir(mode=0o700, exist_ok=True)
@@ -165,25 +158,26 @@ class _Incoming:
 
     def write(self, chunk: bytes) -> None:
         """Append a chunk."""
-        self._sha256.update(chunk)
-        self._crc32 = zlib.crc32(chunk, self._crc32)
-        self._size_bytes += len(chunk)
+        self._digesting.update(chunk)
         rest = memoryview(chunk)
-        with _translated():
+        with translated():
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def finish(self) -> Blob:
         """Make it durable under its digest. It replaces an equal object: that repairs a damaged one."""
-        digest = self._sha256.digest()
-        target = self._folder / digest.hex()[:2] / digest.hex()
-        with _translated():
+        blob = self._digesting.blob()
+        target = self._folder.parent / object_name(self._folder.name, blob.sha256)
+        with translated():
             os.fsync(self._descriptor)
             target.parent.mkdir(mode=0o700, exist_ok=True)
-            self._path.replace(target)
+            # Its time is when it is put, however long it took to come: younger objects are never collected.
+            with _locked(target.parent, fcntl.LOCK_SH):
+                os.utime(self._path)
+                self._path.replace(target)
             for folder in (target.parent, self._folder, self._folder.parent):
                 _sync(folder)
-        return Blob(digest, self._crc32, self._size_bytes)
+        return blob
 
     def close(self) -> None:
         """Let go of it; unless it was finished, nothing is left."""
@@ -193,13 +187,25 @@ class _Incoming:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Errors: `StorageFull`, `StorageUnavailable`, in place of the system's."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull from error
         raise StorageUnavailable(reason=error.strerror) from error
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    """Keeps the collector from judging an object while an equal one takes its place. It ends with its process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(folder: Path) -> None:
@@ -215,19 +221,31 @@ def _is_writable(root: Path) -> bool:
     return os.access(root, os.R_OK | os.W_OK | os.X_OK)
 
 
-def _digests(folder: Path) -> list[bytes]:
-    return sorted(bytes.fromhex(path.name) for path in folder.glob("??/" + "?" * 64))
+def _list(folder: Path) -> list[StoredBlob]:
+    found = []
+    for path in sorted(folder.glob("??/" + "?" * 64)):
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            found.append(StoredBlob(bytes.fromhex(path.name), _stored_at(path)))
+    return found
 
 
-def _delete_leftovers(root: Path, before: float) -> int:
+def _stored_at(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1000
+
+
+def _delete_unless_newer(path: Path, before: int) -> bool:
+    with suppress(FileNotFoundError), _locked(path.parent, fcntl.LOCK_EX):
+        if _stored_at(path) < before:
+            path.unlink()
+            return True
+    return False
+
+
+def _delete_leftovers(root: Path, before: int) -> int:
     count = 0
     for path in root.glob(f"*/{_INCOMING}/*"):
         with suppress(FileNotFoundError):  # finished or removed by its own writer meanwhile
-            if path.stat().st_mtime < before:
+            if _stored_at(path) < before:
                 path.unlink()
                 count += 1
     return count
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data
