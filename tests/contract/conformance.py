@@ -101,9 +101,12 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
         case "/api/v2/customer-account-orders" if case.operation.method != "options":
             case.query = {"id": pick((*scene.tokens, scene.poor))}
         case "/d/{ticket}/{filename}":
-            ticket, filename = pick(scene.tickets)
+            ticket, filename = pick([*scene.tickets, *((order, "all.zip") for order, _ in scene.pages)])
             case.path_parameters = {"ticket": ticket, "filename": filename}
             case.headers = {"Accept": pick(("*/*", "text/html"))}
+        case "/f/{ticket}/{filename}":
+            case.path_parameters = {"ticket": pick(scene.downloads), "filename": "Bücher.epub"}
+            case.headers = {"Accept": pick(("*/*", "text/html")), **pick(_CONDITIONS)}
         case "/o/{ticket}" | "/o/{ticket}/logo" | "/o/{ticket}/all":
             case.path_parameters = {"ticket": pick(scene.pages)[0]}
         case "/o/{ticket}/{grant}":
@@ -117,6 +120,14 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
             case.headers["X-Shopify-Topic"] = pick(_TOPICS)
 
 
+_CONDITIONS: Final = (
+    {"Range": "bytes=0-9"},
+    {},
+    {"Range": "bytes=9999-"},
+    {"If-None-Match": "*"},
+    {"Range": "bytes=0-1,8-9"},
+    {"If-Match": '"another"'},
+)
 _ODD_ORDERS: Final = st.dictionaries(st.sampled_from(sorted(order_body())), _JSON, max_size=3)
 _BODIES: Final = st.one_of(
     _ODD_ORDERS.map(lambda odd: dumped(order_body(**odd))),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from carryout import clock
 from carryout.app import open_house
 from carryout.catalog import service as catalog
 from carryout.catalog.model import Asset
@@ -22,9 +23,11 @@ from carryout.merchants import service as merchants
 from carryout.merchants.model import Store
 from carryout.orders import service as orders
 from carryout.orders.model import Standing
+from carryout.sessions import service as sessions
+from carryout.sessions.model import Client, Delivery, Opened
 from carryout.settings import Settings
 from carryout.storage import Blob
-from carryout.tickets import Links, TicketKind, Tickets
+from carryout.tickets import Links, Ticket, TicketKind, Tickets
 from tests.cast import MIRA, NOW, OTHER
 from tests.catalog.makers import make_products
 from tests.merchants.makers import KEYRING, make_store
@@ -43,19 +46,22 @@ _STANDINGS: Final = {
     "unreleased": Standing.PAID,
     "spent": Standing.PAID,
 }
+_FATES: Final = ("open", "lost", "stopped", "ended")
 
 
 @dataclass(frozen=True)
 class Scene:
     """What a test may ask for. `links` are paths of download links; `poor` is a token under a plan without any.
 
-    `pages` are the ticket of each order's page and its first grant.
+    `pages` are the ticket of each order's page and its first grant. `downloads` are tickets of sessions: one that is
+    open, one whose file is lost, one that was stopped, one that has ended.
     """
 
     tokens: tuple[str, ...]
     poor: str
     links: tuple[str, ...]
     pages: tuple[tuple[str, str], ...]
+    downloads: tuple[str, ...]
 
     @property
     def tickets(self) -> list[tuple[str, str]]:
@@ -75,10 +81,11 @@ async def _set_scene(settings: Settings) -> Scene:
         await house.database.write(make_store, OTHER)
         blob = await house.storage.put(store.uid, _once(CONTENT))
         links, pages = await house.database.write(_fill, store, blob)
+        downloads = [await house.database.write(_open_session, store, fate) for fate in _FATES]
         poor = await house.database.write(_fill_poor)
     finally:
         await house.database.close()
-    return Scene(tuple(_token(name) for name in _STANDINGS), poor, tuple(links), tuple(pages))
+    return Scene(tuple(_token(name) for name in _STANDINGS), poor, tuple(links), tuple(pages), tuple(downloads))
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
@@ -116,6 +123,23 @@ async def _links(tx: Tx, store: Store, order_id: int, count: int) -> list[str]:
         urlsplit(links.grant(store.id, grant.id, view.order.link_generation, grant.filename)).path
         for grant in view.grants[:count]
     ]
+
+
+async def _open_session(tx: Tx, store: Store, fate: str) -> str:
+    """The ticket of a download of an order of its own, and what became of it."""
+    number = 1000 + _FATES.index(fate)
+    order = await make_order(tx, store, shopify_id=number, token=_token(fate))
+    await entitlements.regrant(tx, store, order.id, NOW)
+    grants = (await entitlements.view_by_id(tx, store.id, order.id)).grants
+    client = Client(tuple(KEYRING.digests("address", "127.0.0.1")))
+    grant = Ticket(store.id, grants[1 if fate == "lost" else 0].id, order.link_generation)
+    opened = await sessions.decide(tx, grant, client, None, Delivery.SENT, clock.now())
+    assert isinstance(opened, Opened)
+    if fate == "stopped":
+        await orders.block(tx, store.id, order.id, NOW)
+    if fate == "ended":
+        await sessions.settle_order(tx, store.id, order.id, clock.now() + 2 * DAY)
+    return Tickets(KEYRING).issue(TicketKind.SESSION, store.id, opened.session.id, order.link_generation)
 
 
 async def _page(tx: Tx, store: Store, order_id: int) -> tuple[str, str]:

@@ -17,8 +17,9 @@ from carryout.web.contract import DOCUMENT
 
 DOCUMENT_JSON: dict[str, Any] = json.loads(DOCUMENT.read_bytes())
 SCHEMAS = DOCUMENT_JSON["components"]["schemas"]
-# What is no error class: the router's refusals and the protocol's.
-OF_HTTP = {phrase.phrase.lower().replace(" ", "_") for phrase in HTTPStatus} | {"headers_too_large"}
+# What is no error class: the refusals of the router, of the protocol, and of the sending door.
+OF_HTTP = {phrase.phrase.lower().replace(" ", "_") for phrase in HTTPStatus}
+OF_HTTP |= {"headers_too_large", "range_not_satisfiable"}
 
 
 def contents(part: Any) -> Iterator[dict[str, Any]]:

@@ -179,7 +179,7 @@ def test_a_link_works_whatever_name_stands_in_it(client: httpx.Client, scene: Sc
     for text in TEXTS:
         reply = ask(client, f"/d/{scene.tickets[0][0]}/{text}")
         is_one_segment = text not in ("", "..", "..%2f..%2fetc%2fpasswd")  # the client itself resolves `..`
-        assert reply.status_code == (200 if is_one_segment else 404), text[:60]
+        assert reply.status_code == (302 if is_one_segment else 404), text[:60]
 
 
 def test_odd_headers_change_nothing(client: httpx.Client, scene: Scene) -> None:
@@ -193,7 +193,7 @@ def test_odd_headers_change_nothing(client: httpx.Client, scene: Scene) -> None:
             "/readyz",
         ):
             reply = ask(client, target, headers=[(name, value)])
-            assert reply.status_code in (200, 206, 304), (name, target)
+            assert reply.status_code in (200, 302, 304), (name, target)
 
 
 def test_what_no_header_may_hold_is_a_bad_request(client: httpx.Client) -> None:
