@@ -120,7 +120,7 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
             case.headers["X-Shopify-Topic"] = pick(_TOPICS)
 
 
-_CONDITIONS: Final = (
+_CONDITIONS: Final[tuple[dict[str, str], ...]] = (
     {"Range": "bytes=0-9"},
     {},
     {"Range": "bytes=9999-"},
