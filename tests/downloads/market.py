@@ -20,7 +20,8 @@ from carryout.orders.model import Order
 from carryout.sessions import service as sessions
 from carryout.sessions import store as session_store
 from carryout.sessions.model import Part
-from carryout.storage import Blob, DiskStorage
+from carryout.settings import Settings
+from carryout.storage import Blob, Storage, open_storage
 from carryout.tickets import TicketKind, Tickets
 from tests.cast import NOW
 from tests.merchants.makers import KEYRING, make_store
@@ -34,13 +35,22 @@ TICKETS: Final = Tickets(KEYRING)
 class Market:
     """Mira's store, and what a test puts into it."""
 
-    url: str
-    storage: DiskStorage
+    settings: Settings
     store: Store = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.store = self.write(make_store)
+
+    @property
+    def url(self) -> str:
+        """The database's address."""
+        return self.settings.database_url
+
+    @property
+    def storage(self) -> Storage:
+        """The storage, opened anew: each test's part runs in a loop of its own."""
+        return open_storage(self.settings.storage_url, self.settings.aws, self.settings.data_dir)
 
     def write(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Run one transaction of ours."""
@@ -73,8 +83,8 @@ class Market:
         return self.write(catalog.add_file, self.store.id, "huge.iso", blob, NOW)
 
     def path(self, sha256: bytes) -> Path:
-        """Where bytes are kept."""
-        return self.storage._path(self.store.uid, sha256)  # noqa: SLF001 - a disk that fails goes round every door
+        """Where bytes are kept, on a disk."""
+        return self.settings.data_dir / "files" / self.storage.object_name(self.store.uid, sha256)
 
     def order(self, *assets: Asset, **terms: Any) -> "Sold":
         """An order with these files attached to itself."""

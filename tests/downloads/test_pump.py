@@ -2,7 +2,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from carryout.downloads.pump import Pace, Patience
 from carryout.downloads.stream import DecidingDoor, Entrance, Handover, SendingDoor
 from carryout.downloads.transfers import Transfers
 from carryout.sessions import store as session_store
-from carryout.storage import DiskStorage
+from carryout.settings import Settings
 from carryout.tickets import Links
 from carryout.web.guessing import GuessLimit
 from tests.downloads.market import TICKETS, Market
@@ -56,8 +55,8 @@ async def connected(running: Running, path: str) -> socket.socket:
 
 
 @pytest.fixture
-def market(database_url: str, data_dir: Path) -> Market:
-    return Market(database_url, DiskStorage(data_dir / "files"))
+def market(settings: Settings) -> Market:
+    return Market(settings)
 
 
 @pytest.fixture

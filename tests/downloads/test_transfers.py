@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from carryout.sessions.model import Part
-from carryout.storage import DiskStorage
+from carryout.settings import Settings
 from tests.downloads.fetching import MIB, reading
 from tests.downloads.market import Market, Sold
 from tests.whole.shop import eventually, send
@@ -26,8 +26,8 @@ IN_BUFFERS: Final = 2 * MIB
 
 
 @pytest.fixture
-def market(database_url: str, data_dir: Path) -> Market:
-    return Market(database_url, DiskStorage(data_dir / "files"))
+def market(settings: Settings) -> Market:
+    return Market(settings)
 
 
 @pytest.fixture
@@ -48,9 +48,12 @@ def part_when(sold: Sold, is_so: Callable[[Part], bool]) -> Part:
     return found
 
 
+on_every_storage = pytest.mark.parametrize("storage_url", ["disk", "swift"], indirect=True)
+
 # ── counting
 
 
+@on_every_storage
 def test_what_arrived_is_counted_once_and_whole(film: Sold, server: Server) -> None:
     answer = send(server, "GET", opened(server, film.path))
     assert answer.body == CONTENT
@@ -60,6 +63,7 @@ def test_what_arrived_is_counted_once_and_whole(film: Sold, server: Server) -> N
     assert (film.used, film.parts) == ([1], [])
 
 
+@on_every_storage
 def test_parallel_ranges_are_one_use_in_whatever_process(film: Sold, start_server: Callable[..., Server]) -> None:
     server = start_server("--workers", "2")
     share = len(CONTENT) // 8
@@ -89,6 +93,7 @@ def test_an_aborted_download_gives_its_use_back_and_is_charged_for_what_it_took(
     assert film.used == [0]
 
 
+@on_every_storage
 def test_a_broken_download_resumes_where_it_broke(film: Sold, server: Server) -> None:
     path = opened(server, film.path)
     with reading(server.port, path) as reader:
@@ -112,6 +117,7 @@ def test_a_crash_loses_the_count_of_8_mib_at_most(film: Sold, start_server: Call
     assert got - 8 * MIB <= part.sent_bytes <= len(CONTENT)
 
 
+@on_every_storage
 def test_the_members_of_a_zip_are_counted_each_for_itself(market: Market, server: Server) -> None:
     contents = [CONTENT[: 3 * MIB], CONTENT[3 * MIB : 9 * MIB], b""]
     sold = market.order(*(market.file(content, f"{index}.bin") for index, content in enumerate(contents)), downloads=1)

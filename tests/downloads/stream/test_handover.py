@@ -1,4 +1,4 @@
-"""The bytes handed over to nginx (X-Accel-Redirect): it sends them, with its own ranges, and nobody counts."""
+"""The bytes handed over to nginx (X-Accel-Redirect) or to the object store: they send them, and nobody counts."""
 
 import os
 import shutil
@@ -7,12 +7,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from carryout.catalog.model import Asset
-from carryout.storage import DiskStorage
+from carryout.settings import Settings
 from tests.downloads.fetching import pattern
 from tests.downloads.market import Market
 from tests.whole.shop import eventually
@@ -83,8 +84,8 @@ def _is_listening(port: int) -> bool:
 
 
 @pytest.fixture
-def market(database_url: str, data_dir: Path) -> Market:
-    return Market(database_url, DiskStorage(data_dir / "files"))
+def market(settings: Settings) -> Market:
+    return Market(settings)
 
 
 @pytest.fixture
@@ -159,3 +160,52 @@ def test_a_zip_is_still_sent_by_us(market: Market, book: Asset, front: httpx.Cli
     answer = front.get(opened(front, sold.zip_path))
     assert (answer.status_code, answer.content[:2]) == (200, b"PK")
     eventually(lambda: all(part.completed_at is not None for part in sold.parts))
+
+
+# ── the object store
+
+on_s3 = pytest.mark.parametrize("storage_url", ["swift"], indirect=True)
+
+
+def set_delivery(cli: Cli, market: Market, delivery: str) -> None:
+    cli.ok("store", "set", market.store.domain, f"delivery={delivery}")
+
+
+@on_s3
+def test_a_store_that_wants_it_sends_its_buyers_to_the_object_store(market: Market, server: Server, cli: Cli) -> None:
+    set_delivery(cli, market, "redirect")
+    sold = market.order(market.file(CONTENT, "Bücher.epub"), downloads=1)
+    with httpx.Client(base_url=server.base_url, trust_env=False) as client:
+        path = opened(client, sold.path)
+        head = client.head(path)
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(CONTENT)))
+        for _ in range(2):  # a resume comes back for an address of its own
+            led_on = client.get(path)
+            assert (led_on.status_code, led_on.headers["cache-control"]) == (302, "private, no-store")
+            assert led_on.headers["referrer-policy"] == "no-referrer"
+            sent = httpx.get(led_on.headers["location"], headers={"range": "bytes=1000-1999"}, trust_env=False)
+            assert (sent.status_code, sent.content) == (206, CONTENT[1000:2000])
+        assert sent.headers["content-type"] == "application/epub+zip"
+        assert sent.headers["content-disposition"].startswith("attachment; ")
+        lives = parse_qs(urlsplit(led_on.headers["location"]).query)["X-Amz-Expires"]
+        assert 0 < int(lives[0]) <= 60
+        cli.ok("order", "block", "--store", market.store.domain, sold.order.uid)
+        assert client.get(path).json()["code"] == "access_blocked"
+    sold.settle()
+    assert sold.used == [1]
+
+
+@on_s3
+def test_else_the_bytes_of_the_object_store_go_through_us(market: Market, server: Server, cli: Cli) -> None:
+    set_delivery(cli, market, "proxy")
+    sold = market.order(market.file(CONTENT, "Bücher.epub"))
+    with httpx.Client(base_url=server.base_url, trust_env=False) as client:
+        assert client.get(opened(client, sold.path)).content == CONTENT
+    eventually(lambda: [part.sent_bytes for part in sold.parts] == [len(CONTENT)])
+
+
+def test_on_a_disk_a_redirect_leads_nowhere(market: Market, book: Asset, server: Server, cli: Cli) -> None:
+    set_delivery(cli, market, "redirect")
+    sold = market.order(book)
+    with httpx.Client(base_url=server.base_url, trust_env=False) as client:
+        assert client.get(opened(client, sold.path)).content == CONTENT

@@ -87,7 +87,11 @@ class SendingDoor:
         return refusal(request.scope, STATUS[error.kind], error.message, error.code, way_on=order_url)
 
     async def _reply(self, request: Request, opened: Opened, asked_at: float) -> Response:
-        if opened.session.delivery is Delivery.REDIRECT and (reply := self._handed_over(opened)):
+        # A URL that is signed for GET answers no HEAD, which takes nothing anyway.
+        is_handed_over = opened.session.delivery is Delivery.REDIRECT and (
+            request.method == "GET" or self.handover is Handover.PROXY
+        )
+        if is_handed_over and (reply := self._handed_over(opened)):
             return reply
         source = source_of(opened.session, opened.parts, sessions.open_links(opened.session, self.entrance.keyring))
         decision = ranges.decide(
