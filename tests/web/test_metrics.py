@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from starlette.requests import Request
 
@@ -58,3 +60,9 @@ async def test_figures_are_shown_while_the_database_is_away(metrics: Metrics) ->
     response = await MetricsDoor(metrics, backlog, lambda: 0.0).show(Request(scope(path="/metrics")))
 
     assert response.status_code == 200
+
+
+def test_a_file_that_a_worker_is_making_just_now_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "counter_4711.db").touch()
+
+    assert Metrics(str(tmp_path)).exposition() == b""

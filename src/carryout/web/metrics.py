@@ -4,11 +4,12 @@ With several workers each writes its figures to files in `metrics_dir`, and whic
 supervisor names that folder in `PROMETHEUS_MULTIPROC_DIR` before the worker starts: the library looks once, at import.)
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
@@ -103,8 +104,18 @@ class Metrics:
         if self._metrics_dir is None:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=self._metrics_dir)  # type: ignore[no-untyped-call]  # the library has no types here
+        _WorkersFigures(registry, path=self._metrics_dir)  # type: ignore[no-untyped-call]  # the library has no types here
         return generate_latest(registry)
+
+
+class _WorkersFigures(MultiProcessCollector):
+    """The figures that all workers have written."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Add them up, but for the file that a worker is making just now: it is empty for a moment."""
+        files = [str(file) for file in Path(self._path).glob("*.db") if file.stat().st_size]
+        figures: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]  # the library has no types here
+        return figures
 
 
 class MetricsDoor:
