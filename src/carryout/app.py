@@ -12,6 +12,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carryout import __version__
+from carryout.catalog import tasks as catalog_tasks
 from carryout.clock import Clock
 from carryout.clock import now as read_clock
 from carryout.db import Database, Tx, is_embedded, open_database
@@ -24,6 +25,7 @@ from carryout.evidence import tasks as evidence_tasks
 from carryout.jobs import queue
 from carryout.jobs.runner import JobFunction, Worker
 from carryout.keyring import Keyring
+from carryout.sessions import service as sessions
 from carryout.sessions import tasks as session_tasks
 from carryout.settings import Settings, secret_keys
 from carryout.shopify import service as shopify
@@ -87,6 +89,8 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
     recorded = evidence_tasks.EvidenceTasks(house.database, house.keyring, house.now)
     opened = session_tasks.SessionTasks(house.database, house.now)
 
+    collecting = catalog_tasks.CollectionTasks(house.database, house.storage, house.now, [sessions.list_pinned])
+
     async def prune_jobs(_job: object) -> None:
         await house.database.write(queue.prune_finished, house.now())
 
@@ -99,6 +103,7 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
         shopify.DELETE_STORE_FILES: inbox.delete_store_files,
         evidence.CHAIN_EVENTS: recorded.chain_events,
         evidence_tasks.PRUNE_EVENTS: recorded.prune_events,
+        catalog_tasks.COLLECT_BLOBS: collecting.collect_blobs,
         session_tasks.SETTLE_SESSIONS: opened.settle_sessions,
         session_tasks.PRUNE_SESSIONS: opened.prune_sessions,
         PRUNE_JOBS: prune_jobs,
@@ -109,6 +114,7 @@ def _schedule() -> dict[str, int]:
     return {
         **shopify_tasks.SCHEDULE,
         **evidence_tasks.SCHEDULE,
+        **catalog_tasks.SCHEDULE,
         **session_tasks.SCHEDULE,
         PRUNE_JOBS: _DAY_SECONDS,
     }

@@ -113,6 +113,21 @@ async def test_open_sessions_are_found_by_grant_and_by_order_in_their_own_store(
     assert await database.write(store.list_held_of_grant, ours + 1, shop.grants[0].id) == []
 
 
+async def test_the_files_of_open_sessions_are_pinned(database: Database) -> None:
+    shop = await make_shop(database, 2)
+    ended, running = await shop.open(number=0), await shop.open(number=1)
+    await database.write(store.end_session, shop.store.id, ended.session.id, NOW)
+    sha256 = running.parts[0].sha256
+    assert sha256 is not None
+    for first, last, found in (
+        (sha256, sha256, [sha256]),
+        (bytes(32), b"\xff" * 32, [sha256]),
+        (bytes(32), bytes(32), []),
+    ):
+        assert await database.read(store.list_pinned, shop.store.id, first, last) == found
+    assert await database.read(store.list_pinned, shop.store.id + 1, sha256, sha256) == []
+
+
 async def test_the_id_of_a_pruned_session_is_not_given_again(database: Database) -> None:
     shop = await make_shop(database)
     session = (await shop.open()).session

@@ -268,6 +268,26 @@ async def test_a_bucket_that_is_not_there_is_said_so(storage: Storage, storage_u
     assert not await wrong.is_answering()
 
 
+WITHOUT_EXTRA: Final = """
+import sys
+from pathlib import Path
+sys.modules["obstore"] = None
+from carryout.errors import CarryoutError
+from carryout.storage import open_storage
+open_storage("file:///tmp", {}, Path("/tmp"))
+try:
+    open_storage("s3://bucket", {}, Path("/tmp"))
+except CarryoutError as error:
+    print(error.message)
+"""
+
+
+def test_without_the_extra_a_line_names_what_to_install() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRA], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("CARRYOUT_STORAGE_URL: s3:// needs the extra `s3`")
+    assert "pip install 'carryout[s3]'" in done.stdout
+
+
 async def test_a_server_that_is_down_is_unavailable(tmp_path: Path) -> None:
     storage = make_s3("http://127.0.0.1:1", tmp_path)
     began = time.monotonic()

@@ -1,5 +1,6 @@
 """Products as the shop tells them, assets as the merchant keeps them, and what is attached to what."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -22,6 +23,7 @@ from carryout.clock import parse_iso
 from carryout.db import Tx
 from carryout.errors import CarryoutError, Kind
 from carryout.identifiers import is_uid
+from carryout.merchants.model import Store
 from carryout.storage import Blob
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "list_by_variant",
     "list_for_asset",
     "list_for_variants",
+    "list_kept",
     "note_variants",
     "record_products",
     "remove_asset",
@@ -57,6 +60,7 @@ __all__ = [
     "set_limits",
 ]
 
+_LOGO: Final = re.compile(r"([0-9a-f]{64})\.")  # a picture that is kept is named by its digest
 _LIMITS: Final = ("downloads", "expires_days", "release_at")
 _SHOWN_LENGTH: Final = 100
 
@@ -192,6 +196,16 @@ async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
     """Take an asset away; who bought it is told so (`asset_unavailable`). Errors: `AssetUnknown`."""
     if not await store.remove_asset(tx, store_id, asset_id, now):
         raise AssetUnknown(asset=asset_id)
+
+
+async def list_kept(tx: Tx, owner: Store, first: bytes, last: bytes, since: int) -> list[bytes]:
+    """Which files, from the first digest to the last, are the store's logo or of an asset not removed before `since`.
+
+    Every version counts, not the newest alone.
+    """
+    logo = _LOGO.match(owner.settings.logo or "")
+    kept = await store.list_kept(tx, owner.id, first, last, since)
+    return [*kept, bytes.fromhex(logo[1])] if logo else kept
 
 
 # ── attachments

@@ -202,6 +202,23 @@ _FIND_VERSION = Query(
     select(*_VERSION).where(_v.store_id == bindparam("store_id"), _v.id == bindparam("version_id")), FileVersion
 )
 
+_LIST_KEPT = Query(
+    select(_v.sha256)
+    .join_from(versions, assets, _a.id == _v.asset_id)
+    .where(
+        _v.store_id == bindparam("store_id"),
+        _v.sha256.between(bindparam("first"), bindparam("last")),
+        or_(_a.removed_at.is_(None), _a.removed_at >= bindparam("since")),
+    )
+    .distinct(),
+    bytes,
+)
+
+
+async def list_kept(tx: Tx, store_id: int, first: bytes, last: bytes, since: int) -> list[bytes]:
+    """The digests, from the first to the last, of the files of assets that were not removed before `since`."""
+    return await tx.all(_LIST_KEPT, store_id=store_id, first=first, last=last, since=since)
+
 
 async def insert_asset(tx: Tx, store_id: int, new: NewAsset, now: int) -> int | None:
     """Insert an asset, a file without a version yet; its id."""

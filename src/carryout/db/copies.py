@@ -40,10 +40,14 @@ def find_damage(path: Path) -> str | None:
 
 
 def list_blobs(path: Path) -> list[tuple[str, bytes]]:
-    """The files that a copy refers to, logos too: the store's public id and the SHA-256 of each, each once."""
+    """The files that a copy needs, each once: the store's public id and the SHA-256 of each.
+
+    The logos too, but not what removed assets had: it is collected.
+    """
     with closing(sqlite3.connect(path)) as connection:
         blobs = connection.execute(
-            "SELECT stores.uid, versions.sha256 FROM versions JOIN stores ON stores.id = versions.store_id"
+            "SELECT stores.uid, versions.sha256 FROM versions JOIN stores ON stores.id = versions.store_id "
+            "JOIN assets ON assets.id = versions.asset_id WHERE assets.removed_at IS NULL"
         ).fetchall()
         logos = connection.execute("SELECT uid, json_extract(settings, '$.logo') FROM stores").fetchall()
     kept = [(uid, bytes.fromhex(found[1])) for uid, logo in logos if (found := _LOGO.fullmatch(logo or ""))]

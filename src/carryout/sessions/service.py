@@ -16,6 +16,7 @@ from carryout.sessions.model import Client, Joinable, Opened, Session, Watched
 from carryout.sessions.opening import decide, decide_all, visit_of
 from carryout.sessions.rules import add_interval, covered
 from carryout.sessions.settling import list_due, prune, record, settle_order
+from carryout.sessions.store import list_pinned
 from carryout.tickets import Ticket
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "forget",
     "list_due",
     "list_open",
+    "list_pinned",
     "list_stopped",
     "look",
     "open_links",

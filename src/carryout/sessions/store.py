@@ -106,6 +106,13 @@ WATCHED: Final = Query(
     .where(among(_s.id, "ids")),
     Watched,
 )
+PINNED: Final = Query(
+    select(_p.sha256)
+    .join_from(sessions, session_parts, _p.session_id == _s.id)
+    .where(_s.store_id == bindparam("store_id"), _IS_OPEN, _p.sha256.between(bindparam("first"), bindparam("last")))
+    .distinct(),
+    bytes,
+)
 DUE: Final = Query(
     select(_s.store_id, _s.order_id)
     .where(_IS_OPEN, _s.ends_at <= bindparam("now"))
@@ -225,6 +232,11 @@ async def update_forgotten(tx: Tx, store_id: int, order_ids: Sequence[int]) -> i
 async def list_watched(tx: Tx, session_ids: Sequence[int]) -> list[Watched]:
     """What decides whether these sessions may go on; none for those that are gone."""
     return await tx.all(WATCHED, ids=list(session_ids)) if session_ids else []
+
+
+async def list_pinned(tx: Tx, store_id: int, first: bytes, last: bytes) -> list[bytes]:
+    """The digests, from the first to the last, of the files that open sessions are delivering."""
+    return await tx.all(PINNED, store_id=store_id, first=first, last=last)
 
 
 async def list_due(tx: Tx, now: int, limit: int) -> list[DueOrder]:
