@@ -1,11 +1,13 @@
 """How Carryout and the typical implementation are set up, filled and started, with the same settings."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import orders as shop
 from servers import Running, ServerFailed, free_port, program
@@ -45,12 +47,38 @@ class Carryout:
         ):
             _run(command, self._folder, self._environment)
 
+    def stock(self) -> Path:
+        """Put a file behind every version, and write the links of all grants, a line each; where they are."""
+        links = self._folder / "links"
+        files = str(self.files)
+        command = [str(self._programs / "python"), str(HERE / "stock.py"), self._database_url, files, _SECRET, str(links)]
+        _run(command, self._folder, self._environment)
+        return links
+
+    def sell(self, file: Path, order: int) -> str:
+        """Grant a file to an order, without a limit; the path of its link."""
+        carryout, named = str(self._programs / "carryout"), ["--store", shop.DOMAIN, "--json"]
+
+        def call(*words: str) -> Any:
+            return json.loads(_run([carryout, *words, *named], self._folder, self._environment))
+
+        [asset] = call("asset", "add", str(file))
+        call("asset", "attach", asset["id"], "--order", str(order))
+        call("order", "set", str(order), "downloads=none")
+        [grant] = [each for each in call("order", "show", str(order))["grants"] if each["asset_id"] == asset["id"]]
+        return str(grant["url"]).removeprefix(BASE_URL)
+
+    @property
+    def files(self) -> Path:
+        """Where its files are."""
+        return self._folder / "data/files"
+
     @contextlib.contextmanager
-    def serve(self) -> Iterator[Running]:
+    def serve(self, **settings: str) -> Iterator[Running]:
         """`carryout serve` with one worker, jobs included, as it comes."""
         port = free_port()
         command = [str(self._programs / "carryout"), "serve", "--port", str(port)]
-        with program(command, port, self._folder, self._environment) as running:
+        with program(command, port, self._folder, self._environment | settings) as running:
             yield running
 
 
@@ -85,9 +113,10 @@ class Typical:
             yield running
 
 
-def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> str:
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}
     )
     if done.returncode:
         raise ServerFailed(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout

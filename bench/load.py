@@ -18,12 +18,14 @@ Round = dict[str, float]
 Rounds = dict[str, list[Round]]
 
 
-def get(port: int, seconds: float, connections: int, path: str, tokens: Path | None = None) -> Round:
-    """One round of wrk: one thread, kept-alive connections."""
+def get(
+    port: int, seconds: float, connections: int, path: str, tokens: Path | None = None, first: int | None = None
+) -> Round:
+    """One round of wrk: one thread, kept-alive connections. It begins at line `first`, or where no round began yet."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(HERE / "cycle.lua")]
     command.append(f"http://127.0.0.1:{port}{path}")
     if tokens is not None:
-        command += ["--", str(tokens), str(next(_turns) * 7919)]
+        command += ["--", str(tokens), str(next(_turns) * 7919 if first is None else first)]
     return _result(command)
 
 
@@ -31,6 +33,11 @@ def deliver(port: int, seconds: float, connections: int, first: int) -> Round:
     """One round of signed webhooks, the first of which brings order number `first`."""
     parts = (port, first, seconds, connections)
     return _result([sys.executable, str(HERE / "webhooks.py"), *(str(part) for part in parts)])
+
+
+def fetch(port: int, path: str, seconds: float) -> Round:
+    """One round of whole downloads, one after the other; what it calls requests are MiB."""
+    return _result([sys.executable, str(HERE / "downloads.py"), "fetch", str(port), path, str(seconds)])
 
 
 def in_turns(label: str, rounds: int, contenders: Mapping[str, Callable[[], Round]]) -> Rounds:

@@ -14,62 +14,27 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import load
 import orders as shop
 import servers
 from contenders import Carryout, Typical
+from delivery import measure_delivery
 from report import Figure, Report
+from stages import CONNECTIONS, FULL, QUICK, Bench
 from webhooks import webhook_token
 
 HERE = Path(__file__).parent
-CONNECTIONS = 32
 MEMORY_REQUESTS = 100_000
 FIRST_DELIVERY = 20_000_000
-STAGES = ("sqlite", "postgresql", "latency")
-
-
-class Size(NamedTuple):
-    """How much is measured."""
-
-    orders: int
-    few_orders: int
-    many_orders: int
-    rounds: int
-    seconds: float
-
-
-FULL = Size(orders=100_000, few_orders=10_000, many_orders=1_000_000, rounds=5, seconds=4)
-QUICK = Size(orders=1_000, few_orders=1_000, many_orders=5_000, rounds=2, seconds=1)
-
-
-class Bench(NamedTuple):
-    """What every stage needs."""
-
-    folder: Path
-    programs: Path
-    size: Size
-    report: Report
-
-    def tokens(self, count: int) -> Path:
-        """The file of tokens that a load generator cycles through."""
-        path = self.folder / f"tokens-{count}"
-        if not path.exists():
-            path.write_text("\n".join(shop.tokens(count)) + "\n")
-        return path
-
-    def ask(self, running: servers.Running, connections: int = CONNECTIONS, count: int = 0) -> Callable[[], load.Round]:
-        """A round of random orders."""
-        tokens = self.tokens(count or self.size.orders)
-        return partial(load.get, running.port, self.size.seconds, connections, load.PATH, tokens)
 
 
 def main() -> int:
     """Run the stages that were asked for; 1 when a full run misses a target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 1,000 orders, rounds of a second")
-    parser.add_argument("--only", choices=STAGES, action="append", help="leave the other stages out (may be repeated)")
+    parser.add_argument("--only", choices=tuple(STAGES), action="append", help="leave the other stages out (may be repeated)")
     parser.add_argument(
         "--carryout", type=Path, default=HERE.parent / ".venv/bin", help="the folder of Carryout's programs"
     )
@@ -83,7 +48,7 @@ def main() -> int:
         bench = Bench(folder, options.carryout.absolute(), QUICK if options.quick else FULL, report)
         report.note(f"one sync of 4 KiB takes {_sync_seconds(folder) * 1000:.2f} ms; {os.cpu_count()} cores")
         for stage in options.only or STAGES:
-            {"sqlite": measure_sqlite, "postgresql": measure_postgresql, "latency": measure_latency}[stage](bench)
+            STAGES[stage](bench)
     report.write(options.output)
     print(f"\n{report.text()}\nWritten to {options.output}/result.svg, .txt and .json")
     return 0 if options.quick or all(figure.is_met for figure in report.figures) else 1
@@ -98,7 +63,9 @@ def measure_sqlite(bench: Bench) -> None:
         ours, theirs = stack.enter_context(carryout.serve()), stack.enter_context(typical.serve())
         joined = stack.enter_context(typical.serve(is_joined=True))
         reply = _compare_replies(bench, ours, theirs)
-        static = stack.enter_context(servers.nginx(bench.folder, reply))
+        (bench.folder / "static").mkdir()
+        (bench.folder / "static/reply.json").write_bytes(reply)
+        static = stack.enter_context(servers.nginx(bench.folder, f"root {bench.folder}/static;"))
         contenders: dict[str, Callable[[], load.Round]] = {
             "nginx, static file": partial(load.get, static.port, bench.size.seconds, CONNECTIONS, "/reply.json"),
             "Carryout": bench.ask(ours),
@@ -106,7 +73,7 @@ def measure_sqlite(bench: Bench) -> None:
             "typical, joined": bench.ask(joined),
         }
         rounds = load.in_turns("SQLite", bench.size.rounds, contenders)
-        rates = _note_rates(bench.report, "SQLite", rounds)
+        rates = bench.note_rates("SQLite", rounds)
         bench.report.add(Figure("endpoint / nginx static", rates["Carryout"] / rates["nginx, static file"], "", 0.07))
         bench.report.add(Figure("endpoint / typical, SQLite", rates["Carryout"] / rates["typical"], " x", 25))
         bench.report.add(Figure("  typical with joins", rates["Carryout"] / rates["typical, joined"], " x"))
@@ -132,7 +99,7 @@ def _measure_ingest(bench: Bench, ours: servers.Running, theirs: servers.Running
 
     contenders = {"Carryout": partial(deliver, "Carryout", ours), "typical": partial(deliver, "typical", theirs)}
     rounds = load.in_turns("webhooks", bench.size.rounds, contenders)
-    rates = _note_rates(bench.report, "webhooks", rounds)
+    rates = bench.note_rates("webhooks", rounds)
     busy = max(each["generator_busy"] for each in rounds["Carryout"])
     bench.report.note(f"webhooks: the generator was busy {busy:.0%} of the time at most")
     _check_delivered(ours, theirs)
@@ -153,7 +120,7 @@ def measure_postgresql(bench: Bench) -> None:
         joined = stack.enter_context(typical.serve(is_joined=True))
         _compare_replies(bench, ours, theirs)
         contenders = {"Carryout": bench.ask(ours), "typical": bench.ask(theirs), "typical, joined": bench.ask(joined)}
-        rates = _note_rates(bench.report, "PostgreSQL", load.in_turns("PostgreSQL", bench.size.rounds, contenders))
+        rates = bench.note_rates("PostgreSQL", load.in_turns("PostgreSQL", bench.size.rounds, contenders))
         bench.report.add(Figure("endpoint / typical, PostgreSQL", rates["Carryout"] / rates["typical"], " x", 6))
         bench.report.add(Figure("  typical with joins", rates["Carryout"] / rates["typical, joined"], " x"))
 
@@ -179,14 +146,6 @@ def _fill(count: int, fills: dict[str, Callable[[int], None]]) -> None:
         started = time.monotonic()
         fill(count)
         print(f"  filled {name}: {count:,} orders in {time.monotonic() - started:.1f} s", flush=True)
-
-
-def _note_rates(report: Report, label: str, rounds: load.Rounds) -> dict[str, float]:
-    rates = {name: load.median_rate(results) for name, results in rounds.items()}
-    for name, results in rounds.items():
-        spread = " ".join(f"{load.rate(each):,.0f}" for each in results)
-        report.note(f"{label}: {name} {rates[name]:,.0f}/s (rounds: {spread})")
-    return rates
 
 
 def _compare_replies(bench: Bench, ours: servers.Running, theirs: servers.Running) -> bytes:
@@ -234,6 +193,13 @@ def _sync_seconds(folder: Path) -> float:
             os.fsync(file.fileno())
     return (time.perf_counter() - started) / 100
 
+
+STAGES = {
+    "sqlite": measure_sqlite,
+    "postgresql": measure_postgresql,
+    "latency": measure_latency,
+    "delivery": measure_delivery,
+}
 
 if __name__ == "__main__":
     try:

@@ -17,10 +17,11 @@ SERVER_CORE = "0"
 LOAD_CORE = "1"
 _START_SECONDS = 60
 _NGINX_CONF = """
+{owner}
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     sendfile on;
@@ -30,7 +31,10 @@ http {{
     default_type application/json;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port}; root {folder}/static; }}
+    server {{
+        listen 127.0.0.1:{port};
+        {server}
+    }}
 }}
 """
 _POSTGRESQL_CONF = """
@@ -96,13 +100,12 @@ def program(command: list[str], port: int, folder: Path, environment: Mapping[st
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, reply: bytes) -> Iterator[Running]:
-    """One worker of nginx, serving `reply` as the file `/reply.json`."""
+def nginx(folder: Path, server: str) -> Iterator[Running]:
+    """One worker of nginx, which reads what we may; `server` is what its `server` block says."""
     port = free_port()
-    (folder / "static").mkdir()
-    (folder / "static/reply.json").write_bytes(reply)
     configuration = folder / "nginx.conf"
-    configuration.write_text(_NGINX_CONF.format(folder=folder, port=port))
+    owner = "user root root;" if os.geteuid() == 0 else ""
+    configuration.write_text(_NGINX_CONF.format(folder=folder, port=port, server=server, owner=owner))
     command = [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration), "-g", "daemon off;"]
     with program(command, port, folder, {}) as running:
         yield running
