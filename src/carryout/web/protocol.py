@@ -15,9 +15,7 @@ import contextvars
 import enum
 import math
 import re
-import types
-from collections.abc import Coroutine, Generator, Iterable
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
@@ -118,7 +116,7 @@ class CarryoutProtocol(HttpToolsProtocol):
             awaited = context.run(running.send, None)
         except StopIteration:
             return
-        task = self.loop.create_task(_resumed(running, awaited), context=context)
+        task = self.loop.create_task(_Begun(running, awaited), context=context)
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -290,17 +288,24 @@ class CarryoutProtocol(HttpToolsProtocol):
         return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body
 
 
-@types.coroutine
-def _resumed(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Go on in a task with a coroutine that was begun outside one; `awaited` is what it waits for."""
-    with suppress(StopIteration):
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:  # noqa: BLE001  # passed on to where it belongs, also a cancellation
-                awaited = running.throw(error)
-            else:
-                awaited = running.send(value)
+class _Begun(Coroutine[Any, Any, None]):
+    """A coroutine that was begun outside a task, for a task to go on with; `awaited` is what it waits for."""
+
+    def __init__(self, running: Coroutine[Any, Any, None], awaited: Any) -> None:
+        self._running = running
+        self._awaited = [awaited]
+
+    def send(self, value: Any) -> Any:
+        return self._awaited.pop() if self._awaited else self._running.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._running.throw(*error)
+
+    def close(self) -> None:
+        self._running.close()
+
+    def __await__(self) -> Any:
+        return self._running.__await__()
 
 
 def sweep(connections: Iterable[Any], now: float) -> None:
