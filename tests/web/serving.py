@@ -116,4 +116,5 @@ def _with_lifespan(app: App) -> App:
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
+    with_lifespan.prompt_paths = getattr(app, "prompt_paths", frozenset())  # type: ignore[attr-defined]  # functions take attributes
     return with_lifespan

@@ -22,6 +22,7 @@ class Prompt:
         self.tasks: list[bool] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if self._wait is not None:
             await self._wait()
         self.tasks.append(asyncio.current_task() is not None)
