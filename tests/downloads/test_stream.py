@@ -220,6 +220,17 @@ def test_a_download_whose_budget_is_too_small_ends_and_a_new_one_is_decided(hous
     assert spent(house, order) == 2
 
 
+def test_who_asks_for_what_the_budget_covers_joins_at_the_limit(house: House, book: Asset) -> None:
+    order, path = sold(house, book)
+    house.write(orders.set_terms, house.store.id, order, {"downloads": 1})
+    first = house.get(path).headers["location"]
+    for _ in range(2):
+        assert fetch(house, path).status_code == 200
+    eventually(lambda: house.request("HEAD", path).status_code == 403)  # what is left covers no whole file
+    assert house.get(path, headers={"range": "bytes=9-99"}).headers["location"] == first
+    assert house.get(path).json()["code"] == "download_limit_reached"
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"short")])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_file_that_the_storage_lost_costs_nothing(house: House, damage: Any, method: str) -> None:

@@ -58,35 +58,34 @@ class DecidingDoor:
         found = await self.database.read(entitlements.find_by_ticket, ticket)
         if is_prefetch(request):
             return nothing()
-        refusal = await self._refusal_before(request, found)
+        refusal = entitlements.judge_claim(found, self.now())
+        # At its limit a grant may have a download to be joined, or one that gives its use up for this.
+        is_at_limit = refusal is not None and refusal.refusal is Refusal.DOWNLOAD_LIMIT_REACHED
         delivery = self.handover.delivery(found.order)
         asked: int | None = None
-        if refusal is None and not found.grant.is_link:
+        if (refusal is None or is_at_limit) and not found.grant.is_link:
             # Open first, spend second: what cannot be delivered costs nothing.
             if not await self._are_there(found.order, [found.grant]):
-                return self._refuse(request, entitlements.refuse(found.order, Refusal.ASSET_UNAVAILABLE))
+                return self._refuse(request, refusal or entitlements.refuse(found.order, Refusal.ASSET_UNAVAILABLE))
             source = _newest(found.grant)
             # Whoever sends in our stead has other validators than ours.
             decision = _decision(request, source) if delivery is Delivery.SENT else ranges.Whole(source.size_bytes)
-            if reply := without_body(request.scope, source, decision):
+            reply = without_body(request.scope, source, decision)
+            if reply and (refusal is None or await self._has_open(request, found)):
                 return reply
-            asked = None if isinstance(decision, ranges.Whole) else ranges.requested_bytes(decision)
+            asked = None if reply or isinstance(decision, ranges.Whole) else ranges.requested_bytes(decision)
         if request.method == "HEAD":
-            return self._refuse(request, refusal) if refusal else _described(found.grant)
+            is_open = refusal is None or (is_at_limit and await self._has_open(request, found))
+            return self._refuse(request, refusal) if refusal and not is_open else _described(found.grant)
         client = self.entrance.client(request)
         outcome = await self.database.write(sessions.decide, ticket, client, asked, delivery, self.now())
         return self._answer(request, outcome)
 
-    async def _refusal_before(self, request: Request, found: Claimed) -> Refused | None:
-        """The verdict before anything is written; at its limit a grant may still have a download to be joined."""
-        refusal = entitlements.judge_claim(found, self.now())
-        if refusal is None or refusal.refusal is not Refusal.DOWNLOAD_LIMIT_REACHED:
-            return refusal
-        client = self.entrance.client(request)
-        owner = found.order.store_id
-        joinable = await self.database.read(sessions.list_open, owner, found.order.id, client.addresses, self.now())
-        is_open = any(found.grant.id in each.grant_ids for each in joinable if each.kind is not SessionKind.ZIP)
-        return None if is_open else refusal
+    async def _has_open(self, request: Request, found: Claimed) -> bool:
+        """Whether this client has a download of the grant that it may join for all of it."""
+        client, order = self.entrance.client(request), found.order
+        joinable = await self.database.read(sessions.list_open, order.store_id, order.id, client.addresses, self.now())
+        return any(found.grant.id in each.grant_ids for each in joinable if each.kind is not SessionKind.ZIP)
 
     # ── everything as a ZIP
 
