@@ -90,6 +90,7 @@ def test_a_database_has_an_address(tmp_path: Path, value: str, wanted: str) -> N
         ("API_RATE_LIMIT", "-1"),
         ("API_RATE_LIMIT", "1e3"),
         ("GUESS_LIMIT", "\u0663"),
+        ("SENDFILE", "apache"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("CONFIG", "missing.toml"),

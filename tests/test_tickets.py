@@ -54,6 +54,9 @@ def test_links_are_addresses_with_a_ticket_and_a_name() -> None:
 
     grant = links.grant(1, 2, 3, "Snow & ice.wav")
     assert grant == f"https://x.example/d/{TICKETS.issue(TicketKind.GRANT, 1, 2, 3)}/Snow%20%26%20ice.wav"
+    everything, session = links.everything(1, 2, 3, "all.zip"), links.session(1, 2, 3, "Snow & ice.wav")
+    assert everything == f"https://x.example/d/{TICKETS.issue(TicketKind.ORDER, 1, 2, 3)}/all.zip"
+    assert session == f"https://x.example/f/{TICKETS.issue(TicketKind.SESSION, 1, 2, 3)}/Snow%20%26%20ice.wav"
     assert links.order(1, 2, 3) == f"https://x.example/o/{TICKETS.issue(TicketKind.ORDER, 1, 2, 3)}"
 
 

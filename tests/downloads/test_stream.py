@@ -17,7 +17,7 @@ from carryout.orders import service as orders
 from carryout.orders.model import Order, RefundFacts, Standing
 from carryout.tickets import TicketKind
 from tests.cast import BEA, NOW, STRANGER
-from tests.downloads.fetching import blob_path, fetch
+from tests.downloads.fetching import blob_path, fetch, zip_path
 from tests.orders.makers import BOOK_LINE
 from tests.storefront.house import TICKETS, House, running_house
 from tests.whole.shop import eventually
@@ -240,6 +240,23 @@ def test_a_file_that_the_storage_lost_costs_nothing(house: House, damage: Any, m
     assert response.status_code == 404
     assert method == "HEAD" or response.json()["code"] == "asset_unavailable"
     assert spent(house, order) == 0
+
+
+def test_a_storage_that_does_not_answer_is_waited_for_and_costs_nothing(house: House) -> None:
+    order, path = sold(house, house.file(b"on a disk that is away"))
+    folder = blob_path(house, order).parent
+    away = folder.rename(folder.with_suffix(".away"))
+    folder.touch()
+    try:
+        for door in (path, zip_path(house, order)):
+            response = house.get(door)
+            assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")
+            assert int(response.headers["retry-after"]) > 0
+    finally:
+        folder.unlink()
+        away.rename(folder)
+    assert spent(house, order) == 0
+    assert fetch(house, path).content == b"on a disk that is away"
 
 
 # ── what is refused
