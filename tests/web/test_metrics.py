@@ -41,6 +41,12 @@ def test_verdicts_are_counted_by_code(metrics: Metrics) -> None:
     assert 'carryout_verdicts_total{code="expired"} 1.0' in lines(metrics)
 
 
+def test_bytes_handed_to_the_network_are_added_up(metrics: Metrics) -> None:
+    metrics.count_bytes(1000)
+    metrics.count_bytes(24)
+    assert "carryout_sent_bytes_total 1024.0" in lines(metrics)
+
+
 async def test_the_door_asks_for_the_backlog_and_the_databases_time(metrics: Metrics) -> None:
     async def backlog() -> int:
         return 7
