@@ -110,17 +110,17 @@ def aria2(film: Film) -> None:
 
 def chromium(film: Film) -> None:
     """It goes on by itself, too."""
-    asyncio.run(_click(film))
+    asyncio.run(_click(film.url, film.target))
 
 
-async def _click(film: Film) -> None:
+async def _click(url: str, target: Path) -> None:
     async with running_browser() as browser:
         page = await browser.new_page()
         async with page.expect_download() as started:
-            await page.evaluate("url => { location.href = url }", film.url)
+            await page.evaluate("url => { location.href = url }", url)
         download = await started.value
         assert download.suggested_filename == "film.mkv"
-        await download.save_as(film.target)
+        await download.save_as(target)
 
 
 def assert_paid_once(film: Film) -> None:
