@@ -113,7 +113,10 @@ class Transfers:
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         for watch in (self._listen, self._look):
-            if watch not in self._watching or self._watching[watch].done():
+            task = self._watching.get(watch)
+            if task is not None and task.done() and not task.cancelled() and (error := task.exception()):
+                self._log.error("the watch over downloads failed, and begins anew", exc_info=error)
+            if task is None or task.done():
                 self._watching[watch] = loop.create_task(watch())
 
     async def _listen(self) -> None:
@@ -140,6 +143,7 @@ class Transfers:
         loop = asyncio.get_running_loop()
         while self._runs:
             await asyncio.sleep(self._patience.poll_seconds)
+            self._watch()
             now = loop.time()
             for run in tuple(self._runs.values()):
                 for wire in tuple(run.wires):
