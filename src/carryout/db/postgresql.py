@@ -33,7 +33,9 @@ _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the line broke between two of its messages
     asyncpg.CannotConnectNowError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InvalidAuthorizationSpecificationError,
