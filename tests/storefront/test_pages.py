@@ -1,3 +1,4 @@
+import html
 import io
 import re
 import zipfile
@@ -17,6 +18,7 @@ from carryout.storefront.texts import LANGUAGES
 from carryout.tickets import TicketKind, Tickets
 from tests.cast import BEA
 from tests.merchants.makers import KEYRING
+from tests.orders.makers import TOKEN
 from tests.storefront.makers import CONTENT, FAR_AHEAD, LONG_AGO, Shop, Sold, make_shop
 from tests.world.program import Cli, Server
 
@@ -182,16 +184,32 @@ async def test_a_button_is_pressed_not_followed(shop: Shop, buyer: httpx.AsyncCl
     assert (followed.status_code, followed.headers["allow"]) == (405, "POST")
 
 
-async def test_a_scanner_that_follows_every_address_spends_nothing(shop: Shop, buyer: httpx.AsyncClient) -> None:
-    url = await shop.page_url()
-    links = {str(httpx.URL(url).join(link)) for link in SCANNED.findall((await buyer.get(url)).text)}
+async def test_a_scanner_that_follows_every_address_spends_nothing(
+    shop: Shop, buyer: httpx.AsyncClient, cli: Cli
+) -> None:
+    order = ("--store", shop.store.domain, shop.order.uid, "--json")
+    page_url = urlsplit(cli.ok("order", "show", *order).json["page_url"])
+    waiting, seen = [f"{shop.base_url}{page_url.path}"], set()
+    while waiting:
+        link = waiting.pop()
+        seen.add(link)
+        for method in ("GET", "HEAD"):
+            reply = await buyer.request(method, link, follow_redirects=True)
+            assert reply.status_code in (200, 405), f"{method} {link}"
+            found = {str(reply.url.join(each)) for each in SCANNED.findall(html.unescape(reply.text))}
+            found |= {str(each.url) for each in reply.history}
+            waiting += [each for each in found - seen - set(waiting) if each.startswith(shop.base_url)]
+    assert len(seen) > len(LANGUAGES) + 3  # each with its buttons
 
-    for link in sorted(links):
-        assert (await buyer.get(link, follow_redirects=True)).status_code in (200, 405)
-        assert (await buyer.head(link, follow_redirects=True)).status_code in (200, 405)
+    reply = await buyer.get(f"{shop.base_url}/api/v2/customer-account-orders", params={"id": TOKEN})
+    doors = re.findall(rf"{shop.base_url}/d/[^\"]+", reply.text)
+    for door in doors:  # a link of the API is the download itself: looking at it is not to take it
+        assert (await buyer.head(door, follow_redirects=True)).status_code == 200
+        assert (await buyer.get(door, headers={"purpose": "preview"}, follow_redirects=True)).status_code == 204
+    assert len(doors) == 3
 
-    assert len(links) > len(LANGUAGES)
     assert [grant.used for grant in await shop.grants()] == [0, 0, 0]
+    assert cli.ok("evidence", *order).json == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
