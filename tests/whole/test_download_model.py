@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as how
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -369,6 +369,7 @@ def _try(machine: type[Buyers], world: World, examples: int, steps: int) -> None
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            phases=set(Phase) - {Phase.explain},
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -384,4 +385,4 @@ def test_a_crash_changes_nothing_of_that(world: World) -> None:
 
 @pytest.mark.large
 def test_no_buyer_pays_twice_whatever_is_tried_for_long(world: World) -> None:
-    _try(BuyersAndCrashes, world, examples=200, steps=40)
+    _try(BuyersAndCrashes, world, examples=100, steps=40)
