@@ -50,8 +50,8 @@ class Carryout:
     def stock(self) -> Path:
         """Put a file behind every version, and write the links of all grants, a line each; where they are."""
         links = self._folder / "links"
-        files = str(self.files)
-        command = [str(self._programs / "python"), str(HERE / "stock.py"), self._database_url, files, _SECRET, str(links)]
+        command = [str(self._programs / "python"), str(HERE / "stock.py")]
+        command += [self._database_url, str(self.files), _SECRET, str(links)]
         _run(command, self._folder, self._environment)
         return links
 

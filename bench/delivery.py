@@ -1,4 +1,4 @@
-"""How fast files are delivered, beside nginx with `sendfile` and beside the customer endpoint, on SQLite and a folder."""
+"""How fast files are delivered, beside nginx with `sendfile` and the customer endpoint, on SQLite and a folder."""
 
 import contextlib
 import json
@@ -77,9 +77,7 @@ class _Fresh:
         self._first = 0
 
     def __call__(self) -> load.Round:
-        result = load.get(
-            self._running.port, self._bench.size.seconds, CONNECTIONS, _DOOR, self._links, self._first
-        )
+        result = load.get(self._running.port, self._bench.size.seconds, CONNECTIONS, _DOOR, self._links, self._first)
         asked = int(result["requests"]) + CONNECTIONS  # the last ones were under way
         self._first += asked
         self._left -= asked

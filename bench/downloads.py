@@ -11,6 +11,7 @@ Both follow redirects on the same port, and print their result as one line of JS
 import contextlib
 import itertools
 import json
+import select
 import socket
 import sys
 import time
@@ -85,9 +86,6 @@ def slow(port: int, links: list[str], bytes_a_second: int) -> dict[str, float]:
     opened = [ask(port, path, _SLOW_WINDOW_BYTES) for path in links]
     errors = sum(reply.status != 200 for reply in opened)  # noqa: PLR2004 - an HTTP status
     buffer = bytearray(bytes_a_second)
-    sys.stdin = open(0, "rb", buffering=0)  # noqa: PTH123, SIM115 - the descriptor
-    import select
-
     received, starved = 0, 0
     began = time.perf_counter()
     for tick in itertools.count():

@@ -34,7 +34,9 @@ def main() -> int:
     """Run the stages that were asked for; 1 when a full run misses a target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="a smoke run: 1,000 orders, rounds of a second")
-    parser.add_argument("--only", choices=tuple(STAGES), action="append", help="leave the other stages out (may be repeated)")
+    parser.add_argument(
+        "--only", choices=tuple(STAGES), action="append", help="leave the other stages out (may be repeated)"
+    )
     parser.add_argument(
         "--carryout", type=Path, default=HERE.parent / ".venv/bin", help="the folder of Carryout's programs"
     )

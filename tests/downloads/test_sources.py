@@ -1,3 +1,4 @@
+import os
 import zlib
 from pathlib import Path
 
@@ -78,6 +79,9 @@ async def test_parts_are_read_where_they_are_kept(pinned: tuple[DiskStorage, lis
     await reader.prove([0, 1, 2])
     assert await reader.read(2, 4, 5) == b"third"
     assert await reader.read(0, 0, 9) == b"the first"
+    file = await reader.file(0, 4)
+    assert file is not None
+    assert os.pread(file, 5, 4) == b"first"
     await reader.close()
 
 

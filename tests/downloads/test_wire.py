@@ -2,6 +2,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from itertools import count
+from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
@@ -53,6 +54,30 @@ async def test_a_chunk_is_handed_over_when_nothing_of_it_waits_with_us() -> None
         assert len(await reader.read(-1)) == 8 * MIB
         writer.close()
     assert handed == [MIB] * 8
+
+
+async def test_of_a_file_the_kernel_takes_what_it_has_room_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(256)) * (64 * MIB // 256))
+    taken: list[int | None] = []
+
+    async def work(wire: Wire) -> None:
+        with (tmp_path / "file").open("rb") as file:
+            offset = 0
+            while more := await wire.hand_file(file.fileno(), offset, MIB):
+                offset += more
+            taken.extend([offset, more])
+            wire.cut()
+            taken.append(await wire.hand_file(file.fileno(), offset, MIB))
+
+    door = Door(work)
+    async with serving(door) as running, asyncio.timeout(10):
+        client = await connected(running.port)
+        await door.done.wait()
+        client.close()
+    offset, full, broken = taken
+    assert offset
+    assert 0 < offset < 16 * MIB
+    assert (full, broken) == (0, 0)
 
 
 async def test_who_leaves_is_noticed_and_what_waited_is_not_counted() -> None:

@@ -1,10 +1,13 @@
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from carryout.web.cycle import SENDFILE
 from tests.web.serving import Running, serving
 
 BODY = b"x" * 3000
@@ -80,3 +83,41 @@ async def test_a_header_that_would_split_the_head_ends_the_connection() -> None:
         await send({"type": "http.response.body", "body": b""})
 
     assert b"set-cookie" not in await exchange(split)
+
+
+async def test_a_piece_of_a_file_goes_out_after_the_head_and_counts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    taken: list[int | None] = []
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+        with (tmp_path / "file").open("rb") as file:
+            message: dict[str, Any] = {"type": SENDFILE, "descriptor": file.fileno(), "offset": 3, "size_bytes": 4}
+            await send(message)
+            taken.append(message["taken_bytes"])
+            await send({"type": "http.response.body", "body": b"ab", "more_body": True})
+            await send(message)  # no more than was said in the head
+            taken.append(message["taken_bytes"])
+        await send({"type": "http.response.body", "body": b""})
+
+    assert (await exchange(stream)).endswith(b"\r\n\r\n3456ab")
+    assert taken == [4, 0]
+
+
+async def test_what_is_no_file_cannot_be_sent_as_one() -> None:
+    taken: list[int | None] = []
+    reading, writing = os.pipe()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        message: dict[str, Any] = {"type": SENDFILE, "descriptor": reading, "offset": 0, "size_bytes": 2}
+        await send(message)
+        taken.append(message["taken_bytes"])
+        await send({"type": "http.response.body", "body": b"ab"})
+
+    assert (await exchange(stream)).endswith(b"\r\n\r\nab")
+    assert taken == [None]
+    os.close(reading)
+    os.close(writing)

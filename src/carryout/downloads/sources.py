@@ -152,10 +152,20 @@ class PartReader:
     async def read(self, position: int, start: int, length: int) -> bytes:
         """Bytes of a part: exactly so many. Errors: `BlobMissing`, `StorageUnavailable`."""
         blob = await self._blob(position)
-        if start + length > self._expected_to:
-            self._expected_to = start + length + _AHEAD_BYTES
-            blob.expect(start + length, 2 * _AHEAD_BYTES)
+        self._expect(blob, start + length)
         return await blob.read(start, length)
+
+    async def file(self, position: int, start: int) -> int | None:
+        """The descriptor of a part that is a file, from `start` on. Errors: `BlobMissing`, `StorageUnavailable`."""
+        blob = await self._blob(position)
+        if blob.descriptor is not None:
+            self._expect(blob, start)
+        return blob.descriptor
+
+    def _expect(self, blob: OpenBlob, end: int) -> None:
+        if end > self._expected_to:
+            self._expected_to = end + _AHEAD_BYTES
+            blob.expect(end, 2 * _AHEAD_BYTES)
 
     async def close(self) -> None:
         """Let go of what is open."""

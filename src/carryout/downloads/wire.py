@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.types import Scope, Send
 
+from carryout.web.cycle import SENDFILE
 from carryout.web.protocol import TRANSPORT
 
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -45,6 +46,18 @@ class Wire:
         if not self.is_broken:
             self._unsent_bytes = 0
         return len(data) - self._unsent_bytes
+
+    async def hand_file(self, descriptor: int, offset: int, size_bytes: int) -> int | None:
+        """Hand on what the kernel takes at once of a file, uncopied; how much. None where that cannot be done."""
+        message: dict[str, Any] = {
+            "type": SENDFILE,
+            "descriptor": descriptor,
+            "offset": offset,
+            "size_bytes": size_bytes,
+        }
+        await self._send(message)
+        taken_bytes: int | None = message["taken_bytes"]
+        return taken_bytes
 
     async def finish(self) -> None:
         """The body is complete."""

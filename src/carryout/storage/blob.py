@@ -87,6 +87,11 @@ class OpenBlob(Protocol):
 
     size_bytes: int
 
+    @property
+    def descriptor(self) -> int | None:
+        """The open file, where it is one."""
+        ...
+
     async def read(self, offset: int, length: int) -> bytes:
         """The bytes from `offset` on: `length` of them, fewer only at the end.
 

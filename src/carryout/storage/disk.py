@@ -111,13 +111,13 @@ class _OpenFile:
     """A file read by position: no offset is shared, so one descriptor serves several readers."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size_bytes = os.fstat(self._descriptor).st_size
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size_bytes = os.fstat(self.descriptor).st_size
 
     async def read(self, offset: int, length: int) -> bytes:
         """See `OpenBlob`."""
         with translated():
-            data = os.pread(self._descriptor, length, offset)
+            data = os.pread(self.descriptor, length, offset)
             wanted = min(length, max(self.size_bytes - offset, 0))
             if len(data) == wanted:
                 return data
@@ -126,16 +126,16 @@ class _OpenFile:
     def expect(self, offset: int, length: int) -> None:
         """See `OpenBlob`."""
         with suppress(OSError):
-            os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self.descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
     async def close(self) -> None:
         """See `OpenBlob`."""
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
     def _rest(self, offset: int, wanted: int) -> bytes:
         parts = []
         while wanted > 0:
-            part = os.pread(self._descriptor, wanted, offset)
+            part = os.pread(self.descriptor, wanted, offset)
             if not part:
                 raise StorageUnavailable(reason="a stored file is shorter than it was")
             parts.append(part)

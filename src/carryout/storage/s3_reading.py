@@ -19,6 +19,8 @@ class OpenObject:
     first read, and one from elsewhere, is a request for just these bytes.
     """
 
+    descriptor = None
+
     def __init__(self, store: S3Store, name: str, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         self._store = store

@@ -1,14 +1,20 @@
 """One request and its answer on the wire: uvicorn's, except that the head leaves with the first piece of the body.
 
 An answer that is handed over in one piece costs one write instead of two, which is a tenth of the customer endpoint.
+A piece of a file may be handed over as such (`SENDFILE`): then the kernel takes it from its cache, uncopied.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
+
+# A message of our own: `descriptor`, `offset`, `size_bytes`. What of it the kernel took at once comes back in it as
+# `taken_bytes`: 0 while something waits, None where this file or this system cannot. It never waits.
+SENDFILE: Final = "carryout.sendfile"
 
 _BAD_NAME: Final = HEADER_RE.search
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
@@ -26,7 +32,9 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Take the next piece of the answer (ASGI); it waits while the client is slow."""
-        if self._head:
+        if message["type"] == SENDFILE:
+            message["taken_bytes"] = self._send_file(message["descriptor"], message["offset"], message["size_bytes"])
+        elif self._head:
             await self._send_first(message)
         elif self.response_started or message["type"] != "http.response.start":
             await super().send(message)
@@ -57,6 +65,24 @@ class Cycle(RequestResponseCycle):
         if not self.disconnected:
             self.transport.write(head)
         await super().send(message)
+
+    def _send_file(self, descriptor: int, offset: int, size_bytes: int) -> int | None:
+        if self.disconnected or self.transport.is_closing():
+            return 0
+        if self._head:
+            self.transport.write(self._head)
+            self._head = b""
+        if self.transport.get_write_buffer_size():
+            return 0
+        out = self.transport.get_extra_info("socket").fileno()
+        try:
+            taken_bytes = os.sendfile(out, descriptor, offset, min(size_bytes, self.expected_content_length))
+        except (BlockingIOError, ConnectionError):  # who waits for the transport will learn that it broke
+            return 0
+        except OSError:
+            return None
+        self.expected_content_length -= taken_bytes
+        return taken_bytes
 
     def _compose(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The head as it goes out; what it says of length and connection is kept. Errors: `HeaderInvalid`."""

@@ -188,7 +188,7 @@ class TransferResponse(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             with self._transfers.sending(body.opened, wire, body.literal_bytes, self._asked_at) as transfer:
                 transfer.note_empty(body.empty_positions)
-                is_sent = await transfer.send(body.pieces, body.reader.read)
+                is_sent = await transfer.send(body.pieces, body.reader)
             await (wire.finish() if is_sent else wire.hang_up())
         except CarryoutError as error:
             structlog.get_logger("carryout.downloads").warning("a download broke off", reason=error.message)
