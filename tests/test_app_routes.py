@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from carryout.app import open_house, routes
+from carryout.app import make_gate, open_house, routes
 from carryout.downloads.transfers import Transfers
 from carryout.settings import Settings
 from carryout.web.contract import DOCUMENT
@@ -26,7 +26,7 @@ def table(settings: Settings) -> list[DeclaredRoute]:
         try:
             metrics = Metrics()
             transfers = Transfers(house.database, house.now, metrics.count_bytes)
-            return routes(house, "http://host", metrics, transfers)
+            return routes(house, "http://host", metrics, transfers, make_gate(house, "http://host"))
         finally:
             await house.database.close()
 

@@ -20,11 +20,14 @@ from carryout.downloads.stream import STATUS, DecidingDoor, Entrance, Handover, 
 from carryout.downloads.transfers import Transfers
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.tasks import EntitlementTasks
+from carryout.errors import CarryoutError
 from carryout.evidence import service as evidence
 from carryout.evidence import tasks as evidence_tasks
 from carryout.jobs import queue
 from carryout.jobs.runner import JobFunction, Worker
 from carryout.keyring import Keyring
+from carryout.merchants import tasks as merchant_tasks
+from carryout.merchants.gate import Gate
 from carryout.sessions import service as sessions
 from carryout.sessions import tasks as session_tasks
 from carryout.settings import Settings, secret_keys
@@ -43,11 +46,12 @@ from carryout.web.edge import Edge
 from carryout.web.guessing import GuessLimit
 from carryout.web.health import HealthDoor
 from carryout.web.metrics import Metrics, MetricsDoor
-from carryout.web.routes import NO_BODY, DeclaredRoute, Head, RateLimit, Who, route
+from carryout.web.routes import NO_BODY, DeclaredRoute, Head, RateLimit, Who, route, share_paths
 
 PRUNE_JOBS: Final = "prune_jobs"
 _DAY_SECONDS: Final = 24 * 3600
 _NOTE_SECONDS: Final = 5
+_FLUSH_SECONDS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
     inbox = shopify_tasks.ShopifyTasks(house.database, house.intake, house.storage, house.now)
     recorded = evidence_tasks.EvidenceTasks(house.database, house.keyring, house.now)
     opened = session_tasks.SessionTasks(house.database, house.now)
+    called = merchant_tasks.MerchantTasks(house.database, house.now)
 
     collecting = catalog_tasks.CollectionTasks(house.database, house.storage, house.now, [sessions.list_pinned])
 
@@ -106,6 +111,7 @@ def job_handlers(house: House) -> Mapping[str, JobFunction]:
         catalog_tasks.COLLECT_BLOBS: collecting.collect_blobs,
         session_tasks.SETTLE_SESSIONS: opened.settle_sessions,
         session_tasks.PRUNE_SESSIONS: opened.prune_sessions,
+        merchant_tasks.PRUNE_CALLS: called.prune_calls,
         PRUNE_JOBS: prune_jobs,
     }
 
@@ -116,6 +122,7 @@ def _schedule() -> dict[str, int]:
         **evidence_tasks.SCHEDULE,
         **catalog_tasks.SCHEDULE,
         **session_tasks.SCHEDULE,
+        **merchant_tasks.SCHEDULE,
         PRUNE_JOBS: _DAY_SECONDS,
     }
 
@@ -128,11 +135,12 @@ def build(
     metrics = Metrics(metrics_dir)
     # Asked most, and answered before the router.
     transfers = Transfers(house.database, house.now, metrics.count_bytes)
-    customer, *others = routes(house, base_url, metrics, transfers)
+    gate = make_gate(house, base_url)
+    customer, *others = routes(house, base_url, metrics, transfers, gate)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with _living(house, metrics, transfers, run_jobs=run_jobs):
+        async with _living(house, metrics, transfers, gate, run_jobs=run_jobs):
             yield
 
     router = Router(others, redirect_slashes=False, lifespan=lifespan)
@@ -146,16 +154,30 @@ def build(
     return Edge(front, metrics, open_access_log(settings.log_format, settings.log_level), prompt_paths)
 
 
-def routes(house: House, base_url: str, metrics: Metrics, transfers: Transfers) -> list[DeclaredRoute]:
+def make_gate(house: House, base_url: str) -> Gate:
+    """The gate of the merchant API."""
+    return Gate(house.database, house.keyring, house.now, house.settings.api_rate_limit, base_url)
+
+
+def routes(house: House, base_url: str, metrics: Metrics, transfers: Transfers, gate: Gate) -> list[DeclaredRoute]:
     """Every route there is, the customer endpoint first; what is not here is a 404."""
     guesses = GuessLimit(house.settings.guess_limit)
-    return [
+    table = [
         _customer_route(house, base_url, guesses),
         _webhook_route(house, metrics),
         *_download_routes(house, base_url, metrics, guesses, transfers),
         *_page_routes(house, base_url, guesses),
+        *_merchant_routes(house, gate),
         *_operator_routes(house, metrics),
     ]
+    share_paths(table)
+    return table
+
+
+def _merchant_routes(house: House, gate: Gate) -> list[DeclaredRoute]:
+    """The merchant API: each room's doors behind the one gate."""
+    del house, gate
+    return []
 
 
 def _customer_route(house: House, base_url: str, guesses: GuessLimit) -> DeclaredRoute:
@@ -271,20 +293,27 @@ def _operator_routes(house: House, metrics: Metrics) -> list[DeclaredRoute]:
 
 
 @contextlib.asynccontextmanager
-async def _living(house: House, metrics: Metrics, transfers: Transfers, *, run_jobs: bool) -> AsyncIterator[None]:
+async def _living(
+    house: House, metrics: Metrics, transfers: Transfers, gate: Gate, *, run_jobs: bool
+) -> AsyncIterator[None]:
     """From the first request to the last: jobs run beside, and end before the database closes."""
     worker = make_worker(house) if run_jobs else None
     if worker is not None:
         await house.database.write(_retry_after_upgrade, house.now())
     async with asyncio.TaskGroup() as group:
-        noting = group.create_task(_note_database(house.database, metrics))
+        beats = [
+            group.create_task(_note_database(house.database, metrics)),
+            group.create_task(_flush_gate(gate)),
+        ]
         if worker is not None:
             group.create_task(worker.run())
         yield
-        noting.cancel()
+        for beat in beats:
+            beat.cancel()
         if worker is not None:
             worker.stop()
     await transfers.close()
+    await gate.flush()
     await house.database.close()
 
 
@@ -292,6 +321,13 @@ async def _note_database(database: Database, metrics: Metrics) -> None:
     while True:
         metrics.note_database(database.seconds)
         await asyncio.sleep(_NOTE_SECONDS)
+
+
+async def _flush_gate(gate: Gate) -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        with contextlib.suppress(CarryoutError):  # the database is busy or away: keys were used all the same
+            await gate.flush()
 
 
 async def _retry_after_upgrade(tx: Tx, now: int) -> None:

@@ -33,6 +33,7 @@ class CarryoutError(Exception):
 
     kind: ClassVar[Kind] = Kind.INVALID
     retry_after_seconds: ClassVar[int | None] = None
+    field: ClassVar[str] = "request"  # which field of a merchant's request it is about, for the `errors` of a 422
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts

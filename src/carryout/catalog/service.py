@@ -98,9 +98,13 @@ class AttachedToProduct(CarryoutError):
 class FilenameInvalid(CarryoutError):
     """A file name must be 1 to 255 characters that can be shown."""
 
+    field = "filename"
+
 
 class LinkInvalid(CarryoutError):
     """A link must be an http or https address of at most 2048 ASCII characters, with a host and without credentials."""
+
+    field = "url"
 
 
 class StorageFull(CarryoutError):

@@ -5,13 +5,13 @@ from typing import Final
 from sqlalchemy import func, select, union
 
 from carryout.db.statements import Query
-from carryout.db.tables import event_chains, events, inbox, orders, stores
+from carryout.db.tables import api_calls, event_chains, events, inbox, orders, stores
 from carryout.db.transaction import Tx
 from carryout.keyring import KEY_ID_BYTES
 
 _SEALED: Final = (
     stores.c.webhook_secret, stores.c.previous_secret, orders.c.person, inbox.c.body, events.c.user_agent,
-    events.c.key_id, event_chains.c.key_id,
+    events.c.key_id, event_chains.c.key_id, api_calls.c.reply,
 )  # fmt: skip
 _LIST: Final = Query(
     union(

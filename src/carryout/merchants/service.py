@@ -25,7 +25,8 @@ from carryout.merchants.model import (
     Store,
 )
 from carryout.merchants.rules import dark_pair
-from carryout.merchants.store import delete_store, find_by_id, list_all, list_keys
+from carryout.merchants.store import delete_store, find_by_id, list_all, list_keys, update_last_uses
+from carryout.merchants.store.calls import prune_calls
 
 __all__ = [
     "DomainInvalid",
@@ -50,9 +51,11 @@ __all__ = [
     "list_keys",
     "mark_installed",
     "mark_uninstalled",
+    "prune_calls",
     "revoke_key",
     "rotate_secret",
     "set_values",
+    "update_last_uses",
     "update_profile",
 ]
 
@@ -245,8 +248,7 @@ async def find_by_key(tx: Tx, key: str, now: int) -> tuple[Store, ApiKey] | None
     if len(key) != _KEY_LENGTH or not key.startswith(_KEY_PREFIX) or not key.isascii():
         return None
     found = await store.find_key(tx, _digest(key), now)
-    ours = await store.find_by_id(tx, found.store_id) if found else None
-    return (ours, found) if ours and found else None
+    return None if found is None else (found.store, found.key)
 
 
 async def revoke_key(tx: Tx, key_id: str, now: int) -> ApiKey:

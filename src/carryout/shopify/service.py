@@ -70,7 +70,7 @@ _REASON_CHARS: Final = 500
 _PERSONAL_TABLES: Final = ("inbox", "orders", "redactions", "sessions", "events")
 _STORE_TABLES: Final = (
     "inbox", "orders", "lines", "order_addresses", "products", "assets", "keys", "sessions", "session_parts", "events",
-    "event_chains", "stores",
+    "event_chains", "api_calls", "api_rates", "stores",
 )  # fmt: skip
 _DELETED: Final = "the order was deleted for good"
 _ELSEWHERE: Final = "the body names another shop than the header"

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -90,10 +90,11 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     *,
     way_on: str | None = None,
+    errors: Mapping[str, Sequence[str]] | None = None,
 ) -> Response:
     """A reply with a status and a message: a page where a person looks at it, else JSON. Never cached.
 
-    `way_on` is the address of the order's page, where a person can go on.
+    `way_on` is the address of the order's page, where a person can go on; `errors` are the faults of each field.
     """
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # nobody waits for the rest of the body
         headers = {**(headers or {}), "connection": "close"}
@@ -101,7 +102,7 @@ def refusal(
         html = _PAGE.render(status=status, message=message, way_on=way_on)
         shown = _NO_STORE | {"content-security-policy": _PAGE_POLICY, "x-robots-tag": "noindex"} | dict(headers or {})
         return Response(html, status, shown, media_type="text/html")
-    body = msgspec.json.encode({"message": message, "code": code})
+    body = msgspec.json.encode({"message": message, "code": code} | ({} if errors is None else {"errors": errors}))
     return Response(body, status, _NO_STORE | dict(headers or {}), media_type="application/json")
 
 

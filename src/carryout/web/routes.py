@@ -4,11 +4,13 @@ Closed by default: the application is made of `DeclaredRoute`s alone, so a route
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 NO_BODY: Final = 0
 
@@ -20,6 +22,8 @@ class Who(enum.Enum):
     TOKEN_HOLDER = "whoever knows an order's token"  # noqa: S105 - this says who, it is no secret
     TICKET_HOLDER = "whoever holds a ticket"
     SIGNER = "whoever signs the body"
+    KEY_READER = "a key of the merchant API that may read"
+    KEY_WRITER = "a key of the merchant API that may write"
 
 
 class RateLimit(enum.Enum):
@@ -27,6 +31,8 @@ class RateLimit(enum.Enum):
 
     NOTHING = "nothing"
     MISSES = "look-ups by one address that found nothing (CARRYOUT_GUESS_LIMIT)"
+    CALLS = "requests of one key in a minute (CARRYOUT_API_RATE_LIMIT)"
+    MAILS = "requests of one key in a minute that may send mail (half as many)"
 
 
 class Head(enum.Enum):
@@ -48,9 +54,16 @@ class Declaration:
 
 
 class DeclaredRoute(Route):
-    """A route with its declaration."""
+    """A route with its declaration. `path_methods` are those of all routes of its path, for the `Allow` of a 405."""
 
     declaration: Declaration
+    path_methods: frozenset[str] = frozenset()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for this path, whatever its method."""
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.path_methods or self.methods or ()))})
+        await super().handle(scope, receive, send)
 
 
 def route(
@@ -67,3 +80,13 @@ def route(
     declared = DeclaredRoute(path, endpoint, methods=methods)
     declared.declaration = Declaration(who, limit, body_limit_bytes, head)
     return declared
+
+
+def share_paths(routes: Iterable[DeclaredRoute]) -> None:
+    """Tell each route which methods the others of its path answer to."""
+    by_path: dict[str, set[str]] = {}
+    routes = list(routes)
+    for each in routes:
+        by_path.setdefault(each.path, set()).update(each.methods or ())
+    for each in routes:
+        each.path_methods = frozenset(by_path[each.path])

@@ -9,12 +9,14 @@ from carryout.db.tables.columns import metadata
 from carryout.db.tables.entitlements import grants, order_addresses, order_assets
 from carryout.db.tables.evidence import event_chains, events
 from carryout.db.tables.jobs import jobs
-from carryout.db.tables.merchants import keys, stores
+from carryout.db.tables.merchants import api_calls, api_rates, keys, stores
 from carryout.db.tables.orders import edits, lines, orders, redactions, refunds, risks, tombstones
 from carryout.db.tables.sessions import session_parts, sessions
 from carryout.db.tables.shopify import inbox
 
 __all__ = [
+    "api_calls",
+    "api_rates",
     "assets",
     "attachments",
     "edits",

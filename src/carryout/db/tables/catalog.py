@@ -25,6 +25,14 @@ products = Table(
 )
 Index("ix_products_store_id_sku", products.c.store_id, products.c.sku)
 Index("ix_products_store_id_product_id", products.c.store_id, products.c.product_id)
+# Lists and their totals are read from the index alone.
+Index(
+    "ix_products_listed",
+    products.c.store_id,
+    products.c.id,
+    sqlite_where=text("deleted_at IS NULL"),
+    postgresql_where=text("deleted_at IS NULL"),
+)
 
 assets = Table(
     "assets",
@@ -36,6 +44,8 @@ assets = Table(
     Column("filename", Text, nullable=False),
     Column("size_text", Text),
     Column("link_url", Text),
+    # What the merchant says of the size: of a link, or of a file whose bytes have not come yet.
+    maybe_number("stated_bytes"),
     maybe_number("downloads"),
     maybe_number("expires_days"),
     maybe_number("release_at"),
@@ -44,6 +54,13 @@ assets = Table(
     number("created_at"),
 )
 Index("ix_assets_store_id_id", assets.c.store_id, assets.c.id)
+Index(
+    "ix_assets_listed",
+    assets.c.store_id,
+    assets.c.id,
+    sqlite_where=text("removed_at IS NULL"),
+    postgresql_where=text("removed_at IS NULL"),
+)
 
 versions = Table(
     "versions",

@@ -1,8 +1,8 @@
-"""Stores and their API keys."""
+"""Stores, their API keys, and what the merchant API remembers of each key's calls."""
 
-from sqlalchemy import Column, Index, LargeBinary, Table, Text
+from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
-from carryout.db.tables.columns import maybe_number, metadata, number, row_id, store_id, uid
+from carryout.db.tables.columns import maybe_number, metadata, number, parent, row_id, store_id, uid
 
 stores = Table(
     "stores",
@@ -37,3 +37,32 @@ keys = Table(
     number("created_at"),
 )
 Index("ix_keys_store_id", keys.c.store_id)
+
+# How many requests a key has made in its current minute, which begins with the first of them.
+api_rates = Table(
+    "api_rates",
+    metadata,
+    store_id(),
+    parent("key_id", "keys.id"),
+    Column("bucket", Text, nullable=False),
+    number("began_at"),
+    number("requests"),
+    PrimaryKeyConstraint("key_id", "bucket"),
+)
+Index("ix_api_rates_store_id", api_rates.c.store_id)
+
+# Calls that carried an Idempotency-Key, with their sealed replies; a row is written with the effect that it stands for.
+api_calls = Table(
+    "api_calls",
+    metadata,
+    row_id(),
+    store_id(),
+    parent("key_id", "keys.id"),
+    Column("name_digest", LargeBinary, nullable=False),
+    Column("request_digest", LargeBinary, nullable=False),
+    Column("reply", LargeBinary),
+    number("created_at"),
+    UniqueConstraint("key_id", "name_digest"),
+)
+Index("ix_api_calls_store_id", api_calls.c.store_id)
+Index("ix_api_calls_created_at", api_calls.c.created_at)

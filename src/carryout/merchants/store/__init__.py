@@ -1,12 +1,14 @@
 """Stores and keys in the database."""
 
+from collections.abc import Mapping
+
 import msgspec
-from sqlalchemy import bindparam, delete, null, or_, select, update
+from sqlalchemy import BigInteger, bindparam, delete, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx
 from carryout.db.tables import keys, stores
-from carryout.merchants.model import ApiKey, KeyView, NewKey, NewStore, Store, StoreSettings
+from carryout.merchants.model import ApiKey, Dialect, KeyView, NewKey, NewStore, Store, StoreSettings
 
 _s = stores.c
 _k = keys.c
@@ -36,6 +38,45 @@ class SealedStore(msgspec.Struct, frozen=True):
     def store(self) -> Store:
         """The store without them."""
         return Store(self.id, self.uid, self.name, self.domain, self.plan, self.settings, self.uninstalled_at)
+
+
+class OpenedKey(msgspec.Struct, frozen=True):
+    """A key's row with that of the store it opens."""
+
+    id: int
+    uid: str
+    store_id: int
+    name: str
+    dialect: Dialect
+    scopes: str
+    expires_at: int | None
+    revoked_at: int | None
+    last_used_at: int | None
+    created_at: int
+    store_uid: str
+    store_name: str
+    store_domain: str
+    store_plan: str
+    store_settings: StoreSettings
+    store_uninstalled_at: int | None
+
+    @property
+    def store(self) -> Store:
+        """The store that it opens."""
+        return Store(
+            self.store_id,
+            self.store_uid,
+            self.store_name,
+            self.store_domain,
+            self.store_plan,
+            self.store_settings,
+            self.store_uninstalled_at,
+        )
+
+    @property
+    def key(self) -> ApiKey:
+        """The key itself."""
+        return ApiKey(*(getattr(self, name) for name in ApiKey.__struct_fields__))
 
 
 _INSERT = Query(
@@ -105,12 +146,22 @@ _LIST_KEYS = Query(
     KeyView,
 )  # fmt: skip
 _FIND_KEY = Query(
-    select(*_KEY).where(
+    select(*_KEY, *(column.label(f"store_{column.key}") for column in _STORE if column is not _s.id))
+    .join_from(keys, stores, _s.id == _k.store_id)
+    .where(
         _k.digest == bindparam("digest"),
         _k.revoked_at.is_(None),
         or_(_k.expires_at.is_(None), _k.expires_at > bindparam("now")),
     ),
-    ApiKey,
+    OpenedKey,
+)
+_UPDATE_LAST_USE = Statement(
+    update(keys)
+    .where(
+        _k.id == bindparam("key_id"),
+        or_(_k.last_used_at.is_(None), _k.last_used_at < bindparam("at", type_=BigInteger)),
+    )
+    .values(last_used_at=bindparam("at", type_=BigInteger))
 )
 _REVOKE_KEY = Query(
     update(keys).where(_k.uid == bindparam("uid"), _k.revoked_at.is_(None)).values(revoked_at=bindparam("now"))
@@ -195,9 +246,14 @@ async def list_keys(tx: Tx) -> list[KeyView]:
     return await tx.all(_LIST_KEYS)
 
 
-async def find_key(tx: Tx, digest: bytes, now: int) -> ApiKey | None:
-    """The key with this digest while it is good, or None."""
+async def find_key(tx: Tx, digest: bytes, now: int) -> OpenedKey | None:
+    """The key with this digest while it is good, and its store, or None."""
     return await tx.one(_FIND_KEY, digest=digest, now=now)
+
+
+async def update_last_uses(tx: Tx, used: Mapping[int, int]) -> None:
+    """Note when keys (by id) were last used; a later time stays."""
+    await tx.many(_UPDATE_LAST_USE, [{"key_id": key_id, "at": at} for key_id, at in used.items()])
 
 
 async def revoke_key(tx: Tx, uid: str, now: int) -> ApiKey | None:
