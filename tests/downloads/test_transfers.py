@@ -2,6 +2,7 @@
 
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -78,6 +79,20 @@ def test_parallel_ranges_are_one_use_in_whatever_process(film: Sold, start_serve
     part = part_when(film, lambda part: part.completed_at is not None)
     assert part.sent_bytes == len(CONTENT)
     assert film.used == [1]
+
+
+def test_readers_by_turns_get_no_more_than_the_budget(market: Market, server: Server) -> None:
+    content = CONTENT[:60_000]
+    path = opened(server, market.order(market.file(content), downloads=1).path)
+
+    def fetch(_: int) -> int:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+            return len(body) if head.startswith(b"HTTP/1.1 200") else 0
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(fetch, range(60))) == 2 * len(content) + MIB
 
 
 @pytest.mark.parametrize("read_bytes", [100_000, MIB, 5 * MIB])

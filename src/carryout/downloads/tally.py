@@ -46,6 +46,15 @@ class Tally:
         """Whether there is something to record."""
         return bool(self._sent)
 
+    @property
+    def left_bytes(self) -> tuple[int, ...]:
+        """What its parts may still send, as far as is known here."""
+        return tuple(self._left)
+
+    def lower(self, left_bytes: Sequence[int]) -> None:
+        """No part has more left than this: it was known here before."""
+        self._left = [min(pair) for pair in zip(self._left, left_bytes, strict=True)]
+
     def reserve(self, position: int, start: int, wanted_bytes: int) -> Portion:
         """So much of what is wanted as the part's budget allows; an empty portion when it is used up."""
         portion = Portion(position, start, start + max(min(wanted_bytes, self._left[position]), 0))

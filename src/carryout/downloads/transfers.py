@@ -26,6 +26,8 @@ from carryout.sessions.model import Opened
 _RETRY_SECONDS: Final = 1.0
 _LAST_TRIES: Final = 20
 _HEARING_SECONDS: Final = 5.0
+# Longer than between asking the database about a session and sending from it.
+_REMEMBERED_SECONDS: Final = 120.0
 
 
 class Transfers:
@@ -43,6 +45,7 @@ class Transfers:
         self._count_bytes = count_bytes
         self._patience = patience
         self._runs: dict[int, Run] = {}
+        self._ended: dict[int, tuple[float, tuple[int, ...]]] = {}
         self._watching: dict[Callable[[], Coroutine[None, None, None]], asyncio.Task[None]] = {}
         self._log = structlog.get_logger("carryout.downloads")
 
@@ -57,6 +60,8 @@ class Transfers:
         run = self._runs.get(opened.session.id)
         if run is None:
             run = self._runs[opened.session.id] = Run(opened, literal_bytes, asked_at)
+            if ended := self._ended.get(run.session_id):
+                run.tally.lower(ended[1])
         run.heard_at = max(run.heard_at, asked_at)
         run.wires.add(wire)
         self._watch()
@@ -86,6 +91,15 @@ class Transfers:
             run.recording = None
             if not run.wires and self._runs.get(run.session_id) is run:
                 del self._runs[run.session_id]
+                self._remember(run)
+
+    def _remember(self, run: Run) -> None:
+        """Who asked the database before the run's last record, and sends after it, was told of more than is left."""
+        now = asyncio.get_running_loop().time()
+        self._ended.pop(run.session_id, None)  # the oldest stands first
+        self._ended[run.session_id] = now, run.tally.left_bytes
+        while now - self._ended[oldest := next(iter(self._ended))][0] > _REMEMBERED_SECONDS:
+            del self._ended[oldest]
 
     async def _record_all(self, run: Run) -> None:
         failures = 0
