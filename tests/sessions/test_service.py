@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from carryout.catalog import service as catalog
+from carryout.clock import MINUTE
 from carryout.db import Database, Tx
 from carryout.entitlements import service as entitlements
 from carryout.entitlements.model import Refusal, Refused
@@ -191,6 +192,43 @@ async def test_the_page_sees_what_its_client_may_join(database: Database) -> Non
     assert await joinable(BEA, DAY) == []
     await shop.send(file.session, (0, SIZE), (0, SIZE))
     assert await joinable(BEA) == [zipped]
+
+
+async def foreseen(shop: Shop, address: bytes, at: int) -> list[int]:
+    """The uses that the page counts for a client who comes now."""
+    view = await shop.database.read(entitlements.view_by_id, shop.store.id, shop.order.id)
+    grants = await shop.database.read(service.foresee, view.order, view.grants, [address], NOW + at)
+    return [grant.used for grant in grants]
+
+
+async def test_the_page_counts_the_uses_that_the_door_is_going_to_find(database: Database) -> None:
+    shop = await make_shop(database, download_limit="1")
+    train = await shop.open(TRAIN)
+    await shop.send(train.session, (0, 100), at=MINUTE)
+    assert await foreseen(shop, BEA, 2 * MINUTE - 1) == [1]
+    assert await foreseen(shop, BEA, 2 * MINUTE) == [0]
+    assert await foreseen(shop, TRAIN, 2 * MINUTE) == [1]  # it goes on with its own
+    assert await foreseen(shop, TRAIN, DAY) == [0]
+    assert await shop.used() == [1]
+    assert await shop.refusal(BEA, 2 * MINUTE) is None
+
+
+async def test_the_page_gives_back_no_use_that_the_door_keeps(database: Database) -> None:
+    shop = await make_shop(database, download_limit="1")
+    half = await shop.open(TRAIN)
+    await shop.send(half.session, (0, SIZE // 2), (0, SIZE // 2))  # a copy's bytes: its use is spent for them
+    for at in (MINUTE, DAY):
+        assert await foreseen(shop, BEA, at) == [1]
+    assert await shop.refusal(BEA, DAY) is Refusal.DOWNLOAD_LIMIT_REACHED
+
+
+async def test_the_page_needs_no_more_uses_than_one(database: Database) -> None:
+    shop = await make_shop(database, download_limit="2")
+    await shop.open(TRAIN)
+    await shop.open(STRANGER)
+    assert await foreseen(shop, BEA, MINUTE) == [1]
+    await shop.set_grant(used=3, limit=None, undelivered_bytes=0)
+    assert await foreseen(shop, BEA, MINUTE) == [3]
 
 
 # ── forgetting

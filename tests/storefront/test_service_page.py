@@ -3,6 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from carryout.clock import MINUTE
 from carryout.db import Database
 from carryout.entitlements.model import Refusal
 from carryout.orders import service as orders
@@ -54,8 +55,23 @@ async def test_the_page_knows_its_client_and_spends_nothing(shop: Shop) -> None:
     assert [row.used for row in strangers.rows] == [1, 0]
 
 
-async def _open(shop: Shop, addresses: list[bytes] = BEAS) -> OrderPage:
-    return await shop.database.read(service.open_page, _ticket(shop), addresses, NOW)
+async def test_who_moved_finds_a_button_once_the_download_they_left_is_idle(shop: Shop) -> None:
+    await shop.database.write(orders.set_terms, shop.store.id, shop.order, {"downloads": 1})
+    grant, _ = await shop.grants()
+    ticket = Ticket(shop.store.id, grant.id, 1)
+    train = Client((b"the train's address",))
+    await shop.database.write(sessions.decide, ticket, train, None, Delivery.SENT, NOW - 1)
+
+    assert (await _open(shop)).rows[0].refusal is Refusal.DOWNLOAD_LIMIT_REACHED
+    later = (await _open(shop, at=NOW + MINUTE)).rows[0]
+    assert (later.refusal, later.used, later.limit) == (None, 0, 1)
+
+    await shop.database.write(orders.set_terms, shop.store.id, shop.order, {"downloads": 1, "addresses": 1})
+    assert (await _open(shop, at=NOW + MINUTE)).rows[0].refusal is Refusal.DOWNLOAD_LIMIT_REACHED
+
+
+async def _open(shop: Shop, addresses: list[bytes] = BEAS, at: int = NOW) -> OrderPage:
+    return await shop.database.read(service.open_page, _ticket(shop), addresses, at)
 
 
 def _ticket(shop: Shop) -> Ticket:

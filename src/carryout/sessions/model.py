@@ -158,6 +158,13 @@ class Joinable(msgspec.Struct, frozen=True):
     grant_ids: tuple[int, ...]
 
 
+class Undelivered(msgspec.Struct, frozen=True):
+    """The bytes of broken downloads on the account of a grant."""
+
+    grant_id: int
+    undelivered_bytes: int
+
+
 class OrderNote(msgspec.Struct, frozen=True):
     """How the evidence names an order, and whether its person was redacted."""
 

@@ -24,6 +24,9 @@ from carryout.sessions.model import (
     Span,
 )
 
+# A session with its parts, by position.
+Delivered = tuple[Session, Sequence[Part]]
+
 LIFE: Final = 24 * 3600 * 1_000_000
 IDLE: Final = 60 * 1_000_000
 # Who fetches in more pieces than any reader does has the shortest forgotten: then the use is given back and the bytes
@@ -45,6 +48,24 @@ def charge(account: Account, size_bytes: int) -> Account:
     left = due if account.limit is None else max(account.limit - account.used, 0)
     spent = min(due, left)
     return Account(account.used + spent, account.limit, account.undelivered_bytes - spent * size_bytes)
+
+
+def foresee(account: Account, grant_id: int, over: Sequence[Delivered], idle: Sequence[Delivered]) -> Account:
+    """The account once what is over was settled and then, as long as the limit is reached, one by one what is idle."""
+    for session, parts in over:
+        account = _settled_by(account, grant_id, session, parts)
+    for session, parts in idle:
+        if account.limit is None or account.used < account.limit:
+            break
+        account = _settled_by(account, grant_id, session, parts)
+    return account
+
+
+def _settled_by(account: Account, grant_id: int, session: Session, parts: Sequence[Part]) -> Account:
+    for part in parts:
+        if part.grant_id == grant_id:
+            account = settle(part, account, is_measured=is_measured(session)).account
+    return account
 
 
 def is_given_back(part: Part, *, is_measured: bool) -> bool:

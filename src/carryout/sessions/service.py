@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import GrantFacts, OrderFacts, OrderView, Refusal, Refused
+from carryout.entitlements.model import CustomerView, GrantFacts, GrantView, OrderFacts, OrderView, Refusal, Refused
 from carryout.errors import CarryoutError, Kind
 from carryout.evidence import service as evidence
 from carryout.evidence.model import Subject
 from carryout.keyring import Keyring
 from carryout.merchants.model import RiskLevel
 from carryout.sessions import rules, settling, store
-from carryout.sessions.model import Client, Joinable, Opened, Session, Watched
+from carryout.sessions.model import Account, Client, Joinable, Opened, Session, SessionKind, Watched
 from carryout.sessions.opening import decide, decide_all, visit_of
 from carryout.sessions.rules import add_interval, covered
 from carryout.sessions.settling import list_due, prune, record, settle_order
@@ -26,6 +28,7 @@ __all__ = [
     "decide",
     "decide_all",
     "find_session",
+    "foresee",
     "forget",
     "list_due",
     "list_open",
@@ -177,6 +180,39 @@ async def list_open(tx: Tx, store_id: int, order_id: int, addresses: Sequence[by
         for session, parts in found
         if session.address_digest in addresses and rules.is_joinable(session, parts, None, now)
     ]
+
+
+async def foresee(
+    tx: Tx, order: OrderView, grants: Sequence[GrantView], addresses: Sequence[bytes], now: int
+) -> list[GrantView]:
+    """The grants with the uses that the deciding door would find for a client with this address; nothing is written.
+
+    What is over has given its uses back, and at the limit so has what is idle, unless the client may go on with it.
+    """
+    held = await settling.with_parts(tx, order.store_id, await store.list_all_of_order(tx, order.store_id, order.id))
+    if not held:
+        return list(grants)
+    over = [each for each in held if _is_over(order, each, now)]
+    idle = [each for each in held if each not in over and rules.is_idle(each.session, now)]
+    others = [each for each in idle if each.session.kind is SessionKind.ZIP or not _is_of(each.session, addresses)]
+    others.sort(key=lambda each: each.session.active_at)
+    accounts = await store.list_undelivered(tx, order.store_id, [grant.id for grant in grants])
+    undelivered = {account.grant_id: account.undelivered_bytes for account in accounts}
+    foreseen = []
+    for judged in entitlements.judge(CustomerView(order, [], list(grants)), now):
+        grant = judged.grant
+        account = Account(grant.used, judged.limit, undelivered.get(grant.id, 0))
+        used = rules.foresee(account, grant.id, over, others).used
+        foreseen.append(msgspec.structs.replace(grant, used=used))
+    return foreseen
+
+
+def _is_over(order: OrderView, held: settling.Held, now: int) -> bool:
+    return held.session.link_generation != order.link_generation or rules.is_due(*held, now)
+
+
+def _is_of(session: Session, addresses: Sequence[bytes]) -> bool:
+    return session.address_digest in addresses
 
 
 async def forget(tx: Tx, store_id: int, order_ids: Sequence[int]) -> int:

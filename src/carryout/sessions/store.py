@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, bindparam, delete, func, insert, null, select
 
 from carryout.db import Query, Statement, Tx, among
 from carryout.db.tables import grants, lines, orders, session_parts, sessions, stores
-from carryout.sessions.model import DueOrder, OrderNote, Outcome, Part, Session, Watched
+from carryout.sessions.model import DueOrder, OrderNote, Outcome, Part, Session, Undelivered, Watched
 
 _s, _p, _o, _g, _l, _st = sessions.c, session_parts.c, orders.c, grants.c, lines.c, stores.c
 _OURS: Final = _s.store_id == bindparam("store_id")
@@ -35,7 +35,14 @@ HELD_OF_GRANT: Final = Query(
 _OF_ORDER: Final = _SESSION.where(_OURS, _s.order_id == bindparam("order_id"), _IS_OPEN).order_by(_s.id)
 _generation = select(_o.link_generation).where(_o.id == _s.order_id).correlate(sessions).scalar_subquery()
 OF_ORDER: Final = Query(_OF_ORDER.where(_s.link_generation == _generation), Session)
+ALL_OF_ORDER: Final = Query(_OF_ORDER, Session)
 HELD_OF_ORDER: Final = Query(_OF_ORDER.with_for_update(), Session)
+UNDELIVERED: Final = Query(
+    select(_g.id.label("grant_id"), _g.undelivered_bytes).where(
+        _g.store_id == bindparam("store_id"), among(_g.id, "ids"), _g.undelivered_bytes > 0
+    ),
+    Undelivered,
+)
 ORDER_NOTE: Final = Query(
     select(*(_o[name] for name in OrderNote.__struct_fields__)).where(
         _o.store_id == bindparam("store_id"), _o.id == bindparam("id")
@@ -152,6 +159,16 @@ async def list_held_of_order(tx: Tx, store_id: int, order_id: int) -> list[Sessi
 async def list_of_order(tx: Tx, store_id: int, order_id: int) -> list[Session]:
     """The open sessions of an order that its links of now lead to, by id."""
     return await tx.all(OF_ORDER, store_id=store_id, order_id=order_id)
+
+
+async def list_all_of_order(tx: Tx, store_id: int, order_id: int) -> list[Session]:
+    """The open sessions of an order, whatever links led to them, by id."""
+    return await tx.all(ALL_OF_ORDER, store_id=store_id, order_id=order_id)
+
+
+async def list_undelivered(tx: Tx, store_id: int, grant_ids: Sequence[int]) -> list[Undelivered]:
+    """What the accounts of these grants hold; none for an empty one."""
+    return await tx.all(UNDELIVERED, store_id=store_id, ids=list(grant_ids))
 
 
 async def find_order_note(tx: Tx, store_id: int, order_id: int) -> OrderNote | None:

@@ -10,7 +10,16 @@ import msgspec
 from carryout.catalog.service import display_size
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
-from carryout.entitlements.model import AnyGrant, ClientFacts, CustomerView, GrantView, LineView, Offer, OrderView
+from carryout.entitlements.model import (
+    AnyGrant,
+    ClientFacts,
+    CustomerView,
+    GrantView,
+    LineView,
+    Offer,
+    OrderView,
+    Refusal,
+)
 from carryout.entitlements.service import Judged
 from carryout.errors import CarryoutError, Kind
 from carryout.orders.service import OrderUnknown
@@ -66,8 +75,12 @@ async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int
     if order.link_generation != ticket.generation:
         raise OrderLinkUnknown
     client = await entitlements.client_facts(tx, order, addresses)
+    paid = _allowed_once_paid(view, client, now)
+    if paid.intersection(_at_limit(view, client, now)):
+        foreseen = {each.id: each for each in await sessions.foresee(tx, order, view.grants, addresses, now)}
+        grants = [foreseen[grant.id] if grant.id in paid else grant for grant in view.grants]
+        view = msgspec.structs.replace(view, grants=grants)
     joinable = await sessions.list_open(tx, order.store_id, order.id, addresses, now)
-    paid = _allowed_once_paid(view, client, now) if joinable else frozenset()
     begun = {each for session in joinable if session.kind is not SessionKind.ZIP for each in session.grant_ids}
     by_line: defaultdict[int | None, list[Row]] = defaultdict(list)
     for judged in entitlements.judge(view, now, client):
@@ -87,6 +100,11 @@ async def open_page(tx: Tx, ticket: Ticket, addresses: Sequence[bytes], now: int
         groups,
         any(session.kind is SessionKind.ZIP and paid.issuperset(session.grant_ids) for session in joinable),
     )
+
+
+def _at_limit(view: CustomerView[GrantView], client: ClientFacts, now: int) -> list[int]:
+    judged = entitlements.judge(view, now, client)
+    return [each.grant.id for each in judged if each.refusal is Refusal.DOWNLOAD_LIMIT_REACHED]
 
 
 def _allowed_once_paid(view: CustomerView[GrantView], client: ClientFacts, now: int) -> frozenset[int]:
