@@ -27,6 +27,7 @@ __all__ = [
     "covered",
     "decide",
     "decide_all",
+    "find_begun",
     "find_session",
     "foresee",
     "forget",
@@ -180,6 +181,18 @@ async def list_open(tx: Tx, store_id: int, order_id: int, addresses: Sequence[by
         for session, parts in found
         if session.address_digest in addresses and rules.is_joinable(session, parts, None, now)
     ]
+
+
+async def find_begun(
+    tx: Tx, order: OrderView, kind: SessionKind, grant_id: int | None, addresses: Sequence[bytes], now: int
+) -> Opened | None:
+    """The download that a client with this address has open: of a grant, or with None of anything in the order."""
+    found = await settling.with_parts(tx, order.store_id, await store.list_of_order(tx, order.store_id, order.id))
+    for session, parts in found:
+        is_asked = session.kind is kind and (grant_id is None or any(part.grant_id == grant_id for part in parts))
+        if is_asked and _is_of(session, addresses) and not rules.is_due(session, parts, now):
+            return Opened(order=order, session=session, parts=parts, is_joined=True)
+    return None
 
 
 async def foresee(

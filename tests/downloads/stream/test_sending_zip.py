@@ -109,6 +109,30 @@ def test_an_open_zip_is_joined_and_a_stranger_opens_another(house: House, assets
     assert house.get(door, address="127.0.0.9").json()["code"] == "download_limit_reached"
 
 
+def test_a_zip_that_is_begun_is_answered_about_at_the_limit(house: House, assets: list[Asset]) -> None:
+    order, door = sold(house, assets, downloads=1)
+    whole = fetch(house, door)
+    head = house.request("HEAD", door)
+    assert (head.status_code, head.headers["etag"]) == (200, whole.headers["etag"])
+    assert house.request("HEAD", door, address=STRANGER.address).status_code == 403
+    for headers, status in (
+        ({"if-none-match": whole.headers["etag"]}, 304),
+        ({"if-match": '"another"'}, 412),
+        ({"range": f"bytes={len(whole.content)}-"}, 416),
+        ({"range": "bytes=0-9", "if-match": whole.headers["etag"]}, 302),
+    ):
+        assert house.get(door, headers=headers).status_code == status
+    assert uses(house, order) == [1, 1, 1, 1, 0]
+
+
+def test_a_range_outside_a_new_zip_spends_nothing(house: House, assets: list[Asset]) -> None:
+    order, door = sold(house, assets)
+    size_bytes = house.request("HEAD", door).headers["content-length"]
+    response = house.get(door, headers={"range": f"bytes={size_bytes}-"})
+    assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{size_bytes}")
+    assert uses(house, order) == [0] * 5
+
+
 def test_what_is_refused_is_left_out(house: House, assets: list[Asset]) -> None:
     order, door = sold(house, assets)
     house.write(orders.set_terms, house.store.id, order, {"downloads": 1})
