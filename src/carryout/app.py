@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carryout import __version__
 from carryout.catalog import tasks as catalog_tasks
+from carryout.catalog.api import CatalogDoor
 from carryout.clock import Clock
 from carryout.clock import now as read_clock
 from carryout.db import Database, Tx, is_embedded, open_database
@@ -176,8 +177,9 @@ def routes(house: House, base_url: str, metrics: Metrics, transfers: Transfers, 
 
 def _merchant_routes(house: House, gate: Gate) -> list[DeclaredRoute]:
     """The merchant API: each room's doors behind the one gate."""
-    del house, gate
-    return []
+    return [
+        *CatalogDoor(house.database).routes(gate),
+    ]
 
 
 def _customer_route(house: House, base_url: str, guesses: GuessLimit) -> DeclaredRoute:

@@ -1,10 +1,11 @@
 """What names, links and limits may be, and how a size is shown."""
 
 import re
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
-from carryout.catalog.model import LimitFault
+from carryout.catalog.model import LimitFault, StatedSize
 
 MAX_NAME_LENGTH: Final = 255
 MAX_URL_LENGTH: Final = 2048
@@ -19,6 +20,7 @@ _UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # printable ASCII without the backslash, which browsers read as a slash
+_SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(B|[KMGTPE]B)", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"[0-9]{1,19}")
 _MOST: Final = {"downloads": MAX_DOWNLOADS, "expires_days": MAX_DAYS}
 
@@ -30,6 +32,21 @@ def display_size(size_bytes: int) -> str:
         scale, unit = scale * _STEP, unit + 1
     whole, tenth = divmod(tenths, 10)
     return f"{whole}.{tenth}{_UNITS[unit]}" if tenth else f"{whole}{_UNITS[unit]}"
+
+
+def stated_size(value: str | int) -> StatedSize | None:
+    """What somebody says of a size: bytes, or words such as `10MB` or `unknown`; None where it can be no size."""
+    if isinstance(value, str) and (number := number_in(value)) is not None:
+        value = number
+    if isinstance(value, int):
+        return StatedSize(None, value) if 0 <= value <= MAX_ID else None
+    text = shown_text(value).strip()
+    if not 0 < len(text) <= MAX_NAME_LENGTH or re.match(r"[-+.0-9]+$", text):
+        return None
+    if (found := _SIZE.fullmatch(text)) is None:
+        return StatedSize(text, None)
+    size_bytes = int(Decimal(found[1]) * _STEP ** _UNITS.index(found[2].upper()))
+    return StatedSize(text, size_bytes) if size_bytes <= MAX_ID else None
 
 
 def shown_text(text: str) -> str:

@@ -1,13 +1,14 @@
 """Products as the shop tells them, assets as the merchant keeps them, and what is attached to what."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from carryout.catalog import rules, store
-from carryout.catalog.model import Asset, Attachment, LimitFault, NewAsset, Place, Product, ProductFacts
+from carryout.catalog.model import Asset, Attachment, LimitFault, NewAsset, Place, ProductFacts
+from carryout.catalog.places import ProductUnknown, SkuUnknown, VariantUnknown, find_places, places_of_skus, shown
 from carryout.catalog.rules import display_size  # the faces show sizes as the catalog does
 from carryout.catalog.store import (
     count_assets,
@@ -58,33 +59,16 @@ __all__ = [
     "require_room",
     "require_skus",
     "set_limits",
+    "update_asset",
 ]
 
 _LOGO: Final = re.compile(r"([0-9a-f]{64})\.")  # a picture that is kept is named by its digest
 _LIMITS: Final = ("downloads", "expires_days", "release_at")
-_SHOWN_LENGTH: Final = 100
+_SIZE_LENGTH: Final = 100
 
 
 class AssetUnknown(CarryoutError):
     """There is no asset {asset}."""
-
-    kind = Kind.NOT_FOUND
-
-
-class SkuUnknown(CarryoutError):
-    """There is no product with the SKU {sku}."""
-
-    kind = Kind.NOT_FOUND
-
-
-class VariantUnknown(CarryoutError):
-    """There is no variant {variant}; only one that the shop has told us about can have files."""
-
-    kind = Kind.NOT_FOUND
-
-
-class ProductUnknown(CarryoutError):
-    """There is no product {product}; only one that the shop has told us about can have files."""
 
     kind = Kind.NOT_FOUND
 
@@ -153,15 +137,20 @@ async def add_file(tx: Tx, store_id: int, filename: str, blob: Blob, now: int) -
     return await add_version(tx, store_id, asset_id or 0, blob, now)
 
 
-async def add_link(tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int) -> Asset:
-    """Make an asset of a link; `size_text` is what buyers see as its size. Errors: `LinkInvalid`, `FilenameInvalid`."""
+async def add_link(
+    tx: Tx, store_id: int, url: str, name: str, size_text: str | None, now: int, stated_bytes: int | None = None
+) -> Asset:
+    """Make an asset of a link; `size_text` is what buyers see as its size, `stated_bytes` the same as a number.
+
+    Errors: `LinkInvalid`, `FilenameInvalid`.
+    """
     shown = rules.shown_link_name(name)
     if shown is None:
         raise FilenameInvalid
     if not rules.is_link(url):
         raise LinkInvalid
-    shown_size = None if size_text is None else rules.shown_text(size_text)[:_SHOWN_LENGTH]
-    new = NewAsset(is_link=True, filename=shown, size_text=shown_size, link_url=url)
+    shown_size = None if size_text is None else rules.shown_text(size_text)[:_SIZE_LENGTH]
+    new = NewAsset(is_link=True, filename=shown, size_text=shown_size, stated_bytes=stated_bytes, link_url=url)
     asset_id = await store.insert_asset(tx, store_id, new, now)
     return await _asset(tx, store_id, asset_id or 0)
 
@@ -185,15 +174,33 @@ async def find_asset(tx: Tx, store_id: int, text: str) -> Asset:
     text = text.strip().lower()
     found = await store.find_asset_by_uid(tx, store_id, text) if is_uid(text) else None
     if found is None:
-        raise AssetUnknown(asset=_shown(text))
+        raise AssetUnknown(asset=shown(text))
     return found
 
 
 async def set_limits(tx: Tx, store_id: int, asset_id: int, pairs: Iterable[tuple[str, str]]) -> Asset:
     """Apply the pairs of `asset set`, all or none, for orders to come. Errors: `LimitInvalid`, `AssetUnknown`."""
     for key, value in pairs:
-        await store.update_limit(tx, store_id, asset_id, key, _limit(key, value))
+        await store.update_value(tx, store_id, asset_id, key, _limit(key, value))
     return await _asset(tx, store_id, asset_id)
+
+
+async def update_asset(tx: Tx, store_id: int, asset: Asset, values: Mapping[str, str | int | None]) -> Asset:
+    """Write what is named: `filename`, a link's `link_url`, `size_text` and `stated_bytes`, and its own limits.
+
+    Errors: `FilenameInvalid`, `LinkInvalid`, `AssetUnknown`.
+    """
+    written = dict(values)
+    if "filename" in written:
+        name = str(written["filename"])
+        written["filename"] = rules.shown_link_name(name) if asset.is_link else rules.shown_filename(name)
+        if written["filename"] is None:
+            raise FilenameInvalid
+    if "link_url" in written and not rules.is_link(str(written["link_url"])):
+        raise LinkInvalid
+    for key, value in written.items():
+        await store.update_value(tx, store_id, asset.id, key, value)
+    return await _asset(tx, store_id, asset.id)
 
 
 async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> None:
@@ -217,7 +224,7 @@ async def list_kept(tx: Tx, owner: Store, first: bytes, last: bytes, since: int)
 
 async def require_skus(tx: Tx, store_id: int, skus: Sequence[str]) -> None:
     """Before files are stored for these SKUs. Errors: `SkuUnknown`."""
-    await _places_of_skus(tx, store_id, skus)
+    await places_of_skus(tx, store_id, skus)
 
 
 async def attach(
@@ -237,7 +244,7 @@ async def attach(
     Errors: `AssetUnknown`, `SkuUnknown`, `VariantUnknown`, `ProductUnknown`.
     """
     await _asset(tx, store_id, asset_id)
-    places = await _places(tx, store_id, skus, variant_ids, product_ids)
+    places = await find_places(tx, store_id, skus, variant_ids, product_ids)
     new = [Attachment(asset_id, place.product_id, place.variant_id, applies_from) for place in places]
     await store.insert_attachments(tx, store_id, new, now)
     return places
@@ -257,7 +264,7 @@ async def detach(
     Errors: those of `attach`, and `AttachedToProduct` when it would still reach one of the variants.
     """
     await _asset(tx, store_id, asset_id)
-    places = await _places(tx, store_id, skus, variant_ids, product_ids)
+    places = await find_places(tx, store_id, skus, variant_ids, product_ids)
     whole = [place.product_id for place in places if place.variant_id is None and place.product_id is not None]
     variants = [place.variant_id for place in places if place.variant_id is not None]
     variants += [row.variant_id for row in await store.list_by_product(tx, store_id, whole)]
@@ -269,54 +276,6 @@ async def detach(
     return places
 
 
-async def _places(
-    tx: Tx, store_id: int, skus: Sequence[str], variant_ids: Sequence[str | int], product_ids: Sequence[str | int]
-) -> list[Place]:
-    found = [
-        *await _places_of_skus(tx, store_id, skus),
-        *await _places_of_variants(tx, store_id, [str(text).strip() for text in variant_ids]),
-        *await _places_of_products(tx, store_id, [str(text).strip() for text in product_ids]),
-    ]
-    return list(dict.fromkeys(found))
-
-
-async def _places_of_skus(tx: Tx, store_id: int, skus: Sequence[str]) -> list[Place]:
-    storable = [sku for sku in skus if sku and rules.shown_text(sku) == sku]
-    rows = await store.list_by_sku(tx, store_id, storable) if storable else []
-    known = {row.sku for row in rows}
-    for sku in skus:
-        if sku not in known:
-            raise SkuUnknown(sku=_shown(sku))
-    return [_place(row) for row in rows]
-
-
-async def _places_of_variants(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Place]:
-    numbers = [number for text in texts if (number := rules.number_in(text)) is not None]
-    rows = await store.list_by_variant(tx, store_id, numbers) if numbers else []
-    rows += await _rows_of_uids(tx, store_id, texts)
-    known = {str(row.variant_id) for row in rows} | {row.uid for row in rows}
-    for text in texts:
-        if _normal(text) not in known:
-            raise VariantUnknown(variant=_shown(text))
-    return [_place(row) for row in rows]
-
-
-async def _places_of_products(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Place]:
-    numbers = [number for text in texts if (number := rules.number_in(text)) is not None]
-    rows = await store.list_by_product(tx, store_id, numbers) if numbers else []
-    own = await _rows_of_uids(tx, store_id, texts)
-    known = {str(row.product_id) for row in rows} | {row.uid for row in own}
-    for text in texts:
-        if _normal(text) not in known:
-            raise ProductUnknown(product=_shown(text))
-    return [Place(row.product_id, None) for row in rows] + [_place(row) for row in own]
-
-
-async def _rows_of_uids(tx: Tx, store_id: int, texts: Sequence[str]) -> list[Product]:
-    uids = [text.lower() for text in texts if is_uid(text)]
-    return await store.list_by_uid(tx, store_id, uids) if uids else []
-
-
 async def _asset(tx: Tx, store_id: int, asset_id: int) -> Asset:
     found = await store.find_asset(tx, store_id, asset_id)
     if found is None:
@@ -324,18 +283,9 @@ async def _asset(tx: Tx, store_id: int, asset_id: int) -> Asset:
     return found
 
 
-def _place(row: Product) -> Place:
-    return Place(row.product_id, row.variant_id)
-
-
-def _normal(text: str) -> str:
-    number = rules.number_in(text)
-    return text.lower() if number is None else str(number)
-
-
 def _limit(key: str, value: str) -> int | None:
     if key not in _LIMITS:
-        raise LimitInvalid(key=_shown(key), must="is not a limit of an asset; they are " + ", ".join(_LIMITS))
+        raise LimitInvalid(key=shown(key), must="is not a limit of an asset; they are " + ", ".join(_LIMITS))
     if key != "release_at":
         number = rules.limit(key, value)
         if isinstance(number, LimitFault):
@@ -367,7 +317,3 @@ def _clean(fact: ProductFacts) -> ProductFacts:
 
 def _clean_text(text: str | None) -> str | None:
     return None if text is None else rules.shown_text(text)
-
-
-def _shown(text: str) -> str:
-    return rules.shown_text(text)[:_SHOWN_LENGTH]

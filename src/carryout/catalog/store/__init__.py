@@ -18,10 +18,11 @@ _p = products.c
 _a = assets.c
 _v = versions.c
 _t = attachments.c
-_PRODUCT = (_p.id, _p.uid, _p.product_id, _p.variant_id, _p.name, _p.variant_name, _p.sku, _p.vendor, _p.tags)
+PRODUCT = (_p.id, _p.uid, _p.product_id, _p.variant_id, _p.name, _p.variant_name, _p.sku, _p.vendor, _p.tags)
 _TOLD = (_p.product_id, _p.name, _p.variant_name, _p.sku, _p.vendor, _p.tags)
-_ASSET = (
-    _a.id, _a.uid, _a.is_link, _a.filename, _a.size_text, _v.size_bytes, _a.link_url, _a.downloads, _a.expires_days,
+ASSET = (
+    _a.id, _a.uid, _a.is_link, _a.filename, _a.size_text,
+    func.coalesce(_v.size_bytes, _a.stated_bytes).label("size_bytes"), _a.link_url, _a.downloads, _a.expires_days,
     _a.release_at, _a.created_at,
 )  # fmt: skip
 _VERSION = (_v.id, _v.sha256, _v.crc32, _v.size_bytes, _v.completed_at)
@@ -73,7 +74,7 @@ _DELETE_PRODUCT = Statement(
 
 def _list_products(column: ColumnElement[Any]) -> Query[Product]:
     return Query(
-        select(*_PRODUCT).where(_p.store_id == bindparam("store_id"), among(column, "wanted")).order_by(_p.id), Product
+        select(*PRODUCT).where(_p.store_id == bindparam("store_id"), among(column, "wanted")).order_by(_p.id), Product
     )
 
 
@@ -128,28 +129,37 @@ def _row(store_id: int, fact: ProductFacts) -> dict[str, object]:
 
 # ── assets and their versions
 
-_ASSETS_WITH_SIZE = assets.outerjoin(versions, _v.id == _a.version_id)
+ASSETS_WITH_SIZE = assets.outerjoin(versions, _v.id == _a.version_id)
 _INSERT_ASSET = Query(
     insert(assets)
     .values(
         {
             column: bindparam(column.key)
-            for column in (_a.uid, _a.store_id, _a.is_link, _a.filename, _a.size_text, _a.link_url, _a.created_at)
+            for column in (
+                _a.uid,
+                _a.store_id,
+                _a.is_link,
+                _a.filename,
+                _a.size_text,
+                _a.stated_bytes,
+                _a.link_url,
+                _a.created_at,
+            )
         }
     )
     .returning(_a.id),
     int,
 )
-_FIND_ASSET = Query(select(*_ASSET).select_from(_ASSETS_WITH_SIZE).where(_OUR_ASSET), Asset)
+_FIND_ASSET = Query(select(*ASSET).select_from(ASSETS_WITH_SIZE).where(_OUR_ASSET), Asset)
 _FIND_ASSET_BY_UID = Query(
-    select(*_ASSET)
-    .select_from(_ASSETS_WITH_SIZE)
+    select(*ASSET)
+    .select_from(ASSETS_WITH_SIZE)
     .where(_a.store_id == bindparam("store_id"), _a.uid == bindparam("uid"), _a.removed_at.is_(None)),
     Asset,
 )
 _LIST_ASSETS = Query(
-    select(*_ASSET)
-    .select_from(_ASSETS_WITH_SIZE)
+    select(*ASSET)
+    .select_from(ASSETS_WITH_SIZE)
     .where(_a.store_id == bindparam("store_id"), _a.removed_at.is_(None))
     .order_by(_a.id)
     .limit(bindparam("limit"))
@@ -190,10 +200,12 @@ _INSERT_VERSION = Query(
     int,
 )
 _UPDATE_VERSION = Statement(update(assets).where(_OUR_ASSET).values(version_id=bindparam("version_id")))
-_UPDATE_LIMIT = {
+_UPDATE_VALUE = {
     column.key: Statement(update(assets).where(_OUR_ASSET).values({column: bindparam("value")}))
-    for column in (_a.downloads, _a.expires_days, _a.release_at)
-}
+    for column in (
+        _a.filename, _a.link_url, _a.size_text, _a.stated_bytes, _a.downloads, _a.expires_days, _a.release_at
+    )
+}  # fmt: skip
 _REMOVE_ASSET = Query(update(assets).where(_OUR_ASSET).values(removed_at=bindparam("now")).returning(_a.id), int)
 _FIND_NEWEST_VERSION = Query(
     select(*_VERSION).select_from(assets.join(versions, _v.id == _a.version_id)).where(_OUR_ASSET), FileVersion
@@ -268,9 +280,9 @@ async def update_version(tx: Tx, store_id: int, asset_id: int, version_id: int) 
     await tx.run(_UPDATE_VERSION, store_id=store_id, asset_id=asset_id, version_id=version_id)
 
 
-async def update_limit(tx: Tx, store_id: int, asset_id: int, key: str, value: int | None) -> None:
-    """Write one of the asset's own limits."""
-    await tx.run(_UPDATE_LIMIT[key], store_id=store_id, asset_id=asset_id, value=value)
+async def update_value(tx: Tx, store_id: int, asset_id: int, key: str, value: str | int | None) -> None:
+    """Write one column of an asset: its name, target, stated size or one of its own limits."""
+    await tx.run(_UPDATE_VALUE[key], store_id=store_id, asset_id=asset_id, value=value)
 
 
 async def remove_asset(tx: Tx, store_id: int, asset_id: int, now: int) -> bool:

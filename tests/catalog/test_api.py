@@ -1,0 +1,450 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import pytest
+
+from carryout.catalog import service
+from carryout.catalog.api import CatalogDoor
+from carryout.catalog.model import Asset, ProductFacts
+from carryout.db import Database, Tx
+from carryout.merchants.model import Dialect, Store
+from carryout.storage import Blob
+from tests.cast import NOW, OTHER
+from tests.catalog.makers import BOOK, make_file, make_products
+from tests.merchants.callers import calling, make_gate, make_key
+from tests.merchants.makers import make_store
+
+URL: Final = "https://www.my-website.com/download/my-book.pdf"
+# As the two generations of the documentation have it.
+OLD_LINK: Final = {"filename": "My new book", "size": "10MB", "url": URL}
+NEW_LINK: Final = {"type": "link", "filename": "My new book", "size": 10_000_000, "url": URL}
+BOOK_EXAMPLE: Final = ProductFacts(
+    product_id=123456,
+    variant_id=1234567,
+    name="My new Book",
+    variant_name="Paper back",
+    sku="my-sku",
+    vendor="my-store",
+    tags=("books", "paper-books"),
+    updated_at=NOW,
+)
+NOBODYS: Final = "82664d96-6dfd-4343-96b0-05c46f412a5b"
+
+Opening = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def store(database: Database) -> Store:
+    return await database.write(make_store)
+
+
+@pytest.fixture
+def opened(database: Database, store: Store) -> Opening:
+    """What opens a client with a key of Mira's store, or of another one."""
+
+    @asynccontextmanager
+    async def open_client(dialect: Dialect = Dialect.NEW, owner: Store = store) -> AsyncIterator[httpx.AsyncClient]:
+        key = await database.write(make_key, owner, dialect)
+        async with calling(CatalogDoor(database).routes(make_gate(database)), key) as client:
+            yield client
+
+    return open_client
+
+
+async def ids(client: httpx.AsyncClient, path: str) -> list[str]:
+    """The ids on every page, found by following `links.next`."""
+    found: list[str] = []
+    target: str | None = path
+    while target:
+        page = (await client.get(target)).json()
+        found += [row["id"] for row in page["data"]]
+        following = page["links"]["next"]
+        target = None if following is None else following.removeprefix("http://host/api/v1")
+    return found
+
+
+# ── links
+
+
+@pytest.mark.parametrize("body", [OLD_LINK, NEW_LINK])
+@pytest.mark.parametrize("dialect", Dialect)
+async def test_a_link_is_stored_in_both_dialects(opened: Opening, body: dict[str, Any], dialect: Dialect) -> None:
+    size = "10MB" if dialect is Dialect.OLD else 10_000_000
+    async with opened(dialect) as client:
+        reply = await client.post("/assets/store", json=body)
+        made = reply.json()["data"]
+        assert (reply.status_code, reply.json()["asset"]) == (200, made)
+        assert made == {
+            "id": made["id"],
+            "filename": "My new book",
+            "size": size,
+            "is_file": False,
+            "is_link": True,
+            "url": URL,
+            "created_at": "2026-11-24T16:12:50Z",
+            "limits": {"downloads": None, "expires_days": None, "release_at": None},
+        }
+        assert (await client.get(f"/assets/{made['id']}")).json() == {"data": made}
+        assert (await client.get("/assets")).json()["data"] == [made]
+
+
+@pytest.mark.parametrize(
+    ("size", "old", "new"),
+    [
+        (10, "10B", 10),
+        ("10", "10B", 10),
+        ("10 MB", "10 MB", 10_000_000),
+        ("1.5GB", "1.5GB", 1_500_000_000),
+        ("unknown", "unknown", None),
+        (1e3, "1KB", 1000),
+        (0, "0B", 0),
+    ],
+)
+async def test_a_size_is_kept_as_it_was_said_and_as_bytes(
+    opened: Opening, size: object, old: str, new: int | None
+) -> None:
+    async with opened() as client, opened(Dialect.OLD) as other:
+        asset_id = (await client.post("/assets/store", json=OLD_LINK | {"size": size})).json()["data"]["id"]
+        assert (await client.get(f"/assets/{asset_id}")).json()["data"]["size"] == new
+        assert (await other.get(f"/assets/{asset_id}")).json()["data"]["size"] == old
+
+
+async def test_every_field_of_a_link_is_required(opened: Opening) -> None:
+    async with opened() as client:
+        for body in (b"", b"{}", b'{"filename": " ", "url": null, "size": ""}'):
+            reply = await client.post("/assets/store", content=body)
+            assert reply.status_code == 422
+            assert reply.json() == {
+                "message": "The filename field is required. (and 2 more errors)",
+                "code": "invalid",
+                "errors": {
+                    "filename": ["The filename field is required."],
+                    "size": ["The size field is required."],
+                    "url": ["The url field is required."],
+                },
+            }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"filename": "x" * 256}, "The filename field must not be greater than 255 characters."),
+        ({"filename": 7}, "The filename field must be a string."),
+        ({"filename": "a\0b"}, "The filename field must be a string."),
+        ({"size": -1}, "The size field must be at least 0."),
+        ({"size": "-1"}, "The size field must be at least 0."),
+        ({"size": 1e30}, "The size field must not be greater than 9223372036854775807."),
+        ({"size": True}, "The size field must be an integer."),
+        ({"size": [1]}, "The size field must be an integer."),
+        ({"size": 1.5}, "The size field must be an integer."),
+        ({"type": "file"}, "The selected type is invalid."),
+        ({"url": "https://h/" + "x" * 2048}, "The url field must not be greater than 2048 characters."),
+        *(
+            ({"url": url}, "The url field must be a valid URL.")
+            for url in (
+                "javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "ftp://host/x", "//host/x", "https://",
+                "https://user:password@host/", "java\tscript:x", "https://good.com@evil.com\\@x/", "https://h/\r\nx",
+            )
+        ),
+    ],
+)  # fmt: skip
+async def test_a_wrong_field_of_a_link_is_named(opened: Opening, change: dict[str, Any], message: str) -> None:
+    async with opened() as client:
+        reply = await client.post("/assets/store", json=OLD_LINK | change)
+        assert (reply.status_code, reply.json()["errors"]) == (422, {next(iter(change)): [message]})
+        assert (await client.get("/assets")).json()["meta"]["total"] == 0
+
+
+async def test_a_name_of_which_nothing_can_be_shown_is_a_fault_of_the_name(opened: Opening) -> None:
+    async with opened() as client:
+        reply = await client.post("/assets/store", json=OLD_LINK | {"filename": "\u202e"})
+    assert (reply.status_code, list(reply.json()["errors"])) == (422, ["filename"])
+
+
+async def test_a_link_that_is_stored_twice_under_one_name_is_stored_once(opened: Opening) -> None:
+    async with opened() as client:
+        replies = [
+            await client.post("/assets/store", json=OLD_LINK, headers={"idempotency-key": "a"}) for _ in range(2)
+        ]
+        assert replies[0].content == replies[1].content
+        assert (await client.get("/assets")).json()["meta"]["total"] == 1
+
+
+# ── changes
+
+
+async def test_what_is_named_of_a_link_is_changed(opened: Opening) -> None:
+    async with opened() as client:
+        made = (await client.post("/assets/store", json=NEW_LINK)).json()["data"]
+        path = f"/assets/{made['id']}"
+        body = {"filename": "My newer book", "size": "unknown", "url": "http://example.com/"}
+        reply = await client.put(path, json=body)
+        changed = made | body | {"size": None}
+        assert (reply.status_code, reply.json()) == (200, {"data": changed})
+        limits = {"downloads": 3, "expires_days": None, "release_at": "2026-12-24T18:00:00+01:00"}
+        reply = await client.put(path, json={"limits": limits})
+        changed["limits"] = limits | {"release_at": "2026-12-24T17:00:00Z"}
+        assert reply.json() == {"data": changed}
+        assert (await client.put(path, json={"limits": {"downloads": None}})).json()["data"]["limits"] == {
+            "downloads": None,
+            "expires_days": None,
+            "release_at": "2026-12-24T17:00:00Z",
+        }
+        assert (await client.get(path)).json()["data"]["url"] == "http://example.com/"
+
+
+async def test_of_a_file_the_name_is_changed_and_what_it_holds_is_not(
+    opened: Opening, database: Database, store: Store
+) -> None:
+    asset = await database.write(make_file, store.id)
+    async with opened() as client:
+        shown = (await client.get(f"/assets/{asset.uid}")).json()["data"]
+        assert (shown["size"], shown["is_file"], shown["url"]) == (10_000_000, True, None)
+        reply = await client.put(f"/assets/{asset.uid}", json=shown | {"filename": "a/b.epub", "size": 1, "url": URL})
+        assert reply.json()["data"] == shown | {"filename": "a_b.epub"}
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({}, {"filename": ["The filename field is required."]}),
+        ({"filename": ""}, {"filename": ["The filename field is required."]}),
+        ({"url": None, "size": None}, {"size": ["The size field is required."], "url": ["The url field is required."]}),
+        (
+            {"limits": {"downloads": -1, "expires_days": "x", "release_at": "tomorrow"}},
+            {
+                "limits.downloads": ["The limits.downloads field must be at least 0."],
+                "limits.expires_days": ["The limits.expires days field must be an integer."],
+                "limits.release_at": ["The limits.release at field must be a valid date."],
+            },
+        ),
+        ({"limits": 7}, {"limits": ["The limits field must be an array."]}),
+    ],
+)
+async def test_a_change_that_is_wrong_changes_nothing(
+    opened: Opening, body: dict[str, Any], errors: dict[str, list[str]]
+) -> None:
+    async with opened() as client:
+        made = (await client.post("/assets/store", json=NEW_LINK)).json()["data"]
+        reply = await client.put(f"/assets/{made['id']}", json=body)
+        assert (reply.status_code, reply.json()["errors"]) == (422, errors)
+        assert (await client.get(f"/assets/{made['id']}")).json()["data"] == made
+
+
+async def test_the_versions_of_a_file_are_listed_newest_first(
+    opened: Opening, database: Database, store: Store
+) -> None:
+    asset = await database.write(make_file, store.id)
+    for number in (2, 3):
+        blob = Blob(bytes([number]) * 32, number, number * 1000)
+        await database.write(service.add_version, store.id, asset.id, blob, NOW + number)
+    async with opened() as client, opened(Dialect.OLD) as old:
+        page = (await client.get(f"/assets/{asset.uid}/versions?per_page=2")).json()
+        assert page["data"] == [
+            {"number": 3, "size": 3000, "sha256": "03" * 32, "created_at": "2026-11-24T16:12:50Z"},
+            {"number": 2, "size": 2000, "sha256": "02" * 32, "created_at": "2026-11-24T16:12:50Z"},
+        ]
+        assert page["meta"]["total"] == 3
+        following = page["links"]["next"].removeprefix("http://host/api/v1")
+        assert [row["size"] for row in (await old.get(following)).json()["data"]] == ["10MB"]
+        link = (await client.post("/assets/store", json=NEW_LINK)).json()["data"]["id"]
+        assert (await client.get(f"/assets/{link}/versions")).json()["data"] == []
+
+
+# ── lists
+
+
+async def make_links(database: Database, store: Store, count: int) -> list[Asset]:
+    async def make(tx: Tx) -> list[Asset]:
+        return [await service.add_link(tx, store.id, URL, f"Book {number}", None, NOW) for number in range(count)]
+
+    return await database.write(make)
+
+
+async def test_a_page_is_as_laravel_has_it(opened: Opening, database: Database, store: Store) -> None:
+    made = await make_links(database, store, 76)
+    async with opened() as client:
+        page = (await client.get("/assets?with_products=true")).json()
+        path = "http://host/api/v1/assets"
+        following = page["links"].pop("next")
+        assert following.startswith(f"{path}?with_products=true&page=2&cursor=")
+        assert page["links"] == {
+            "first": f"{path}?with_products=true&page=1",
+            "last": f"{path}?with_products=true&page=4",
+            "prev": None,
+        }
+        links = page["meta"].pop("links")
+        assert page["meta"] == {
+            "current_page": 1, "from": 1, "last_page": 4, "path": path, "per_page": 25, "to": 25, "total": 76,
+        }  # fmt: skip
+        assert [link["label"] for link in links] == ["&laquo; Previous", "1", "2", "3", "4", "Next &raquo;"]
+        assert (links[0], links[-1]["url"]) == ({"url": None, "label": "&laquo; Previous", "active": False}, following)
+        assert page["data"][0]["products"] == []
+        assert await ids(client, "/assets") == [asset.uid for asset in made]
+        assert await ids(client, "/assets?limit=30") == [asset.uid for asset in made]
+
+
+async def test_pages_by_number_and_odd_sizes_are_borne(opened: Opening, database: Database, store: Store) -> None:
+    made = [asset.uid for asset in await make_links(database, store, 101)]
+    wanted = {
+        "page=2&per_page=3": made[3:6],
+        "page=2&limit=3": made[3:6],
+        "page=2&limit=3&cursor=nonsense": made[3:6],
+        "limit=1000?": made,
+        "limit=99999": made,
+        "per_page=1000": made[:100],
+        "per_page=0&page=-1": made[:25],
+        "page=x&per_page=y": made[:25],
+        "page=99&per_page=100": [],
+        f"page={10**30}": [],
+    }
+    async with opened() as client:
+        for query, expected in wanted.items():
+            page = (await client.get(f"/assets?{query}")).json()
+            assert [row["id"] for row in page["data"]] == expected, query
+            assert page["meta"]["total"] == 101
+            assert (page["meta"]["from"] is None) is (not expected)
+
+
+async def test_nothing_comes_twice_or_is_missed_while_rows_are_added(
+    opened: Opening, database: Database, store: Store
+) -> None:
+    made = [asset.uid for asset in await make_links(database, store, 20)]
+    async with opened() as client:
+        found: list[str] = []
+        target: str | None = "/assets?per_page=6"
+        while target:
+            page = (await client.get(target)).json()
+            found += [row["id"] for row in page["data"]]
+            if len(found) < 20:
+                await make_links(database, store, 1)
+                gone = await database.read(service.find_asset, store.id, found[0])
+                await database.write(service.remove_asset, store.id, gone.id, NOW)
+                made.remove(found.pop(0))
+            following = page["links"]["next"]
+            target = following and urlsplit(following).path.removeprefix("/api/v1") + "?" + urlsplit(following).query
+    assert found[: len(made)] == made
+    assert len(found) == len(set(found)) == len(made) + 3
+
+
+async def test_assets_are_found_by_a_part_of_their_name(opened: Opening, database: Database, store: Store) -> None:
+    async def make(tx: Tx) -> None:
+        for name in ("My Book.pdf", "100%.pdf", "a_b.pdf", "axb.pdf", "Other"):
+            await service.add_link(tx, store.id, URL, name, None, NOW)
+
+    await database.write(make)
+    wanted = {"book": ["My Book.pdf"], "%25": ["100%.pdf"], "a_b": ["a_b.pdf"], "%00pdf": [], "zzz": []}
+    wanted |= {"": ["My Book.pdf", "100%.pdf", "a_b.pdf", "axb.pdf", "Other"]}
+    wanted["%00pdf"] = ["My Book.pdf", "100%.pdf", "a_b.pdf", "axb.pdf"]  # what cannot be stored is left out
+    async with opened() as client:
+        for text, names in wanted.items():
+            page = (await client.get(f"/assets?filename={text}")).json()
+            assert [row["filename"] for row in page["data"]] == names, text
+            assert page["meta"]["total"] == len(names)
+        page = (await client.get("/assets?filename=pdf&per_page=3")).json()
+        assert "filename=pdf&per_page=3&page=2&cursor=" in page["links"]["next"]
+
+
+# ── products
+
+
+async def test_a_product_is_shown_as_the_documents_show_it(opened: Opening, database: Database, store: Store) -> None:
+    await database.write(make_products, store.id, [BOOK_EXAMPLE])
+    async with opened() as client:
+        shown = (await client.get("/products")).json()["data"][0]
+        assert shown == {
+            "id": shown["id"],
+            "name": "My new Book",
+            "variant_name": "Paper back",
+            "sku": "my-sku",
+            "product_id": 123456,
+            "variant_id": 1234567,
+            "vendor": "my-store",
+            "tags": ["books", "paper-books"],
+        }
+        assert (await client.get(f"/products/{shown['id']}")).json() == {"data": shown}
+
+
+async def test_products_are_filtered(opened: Opening, database: Database, store: Store) -> None:
+    odd = msgspec.structs.replace(BOOK, variant_id=7, name="Odd", variant_name=None, tags=('a","b', "c\\", "100%"))
+    await database.write(make_products, store.id, [BOOK_EXAMPLE, BOOK, odd])
+    gone = msgspec.structs.replace(BOOK, product_id=900, variant_id=901)
+    await database.write(make_products, store.id, [gone])
+    await database.write(service.delete_product, store.id, 900, NOW)
+    wanted = {
+        "": [1234567, 101, 7],
+        "name=new+book": [1234567],
+        "name=PAPER": [1234567],
+        "name=epub": [101],
+        "sku=my-sku": [1234567],
+        "sku=my": [],
+        "product_id=123456&limit=1000?": [1234567],
+        "product_id=100": [101, 7],
+        "product_id=x": [],
+        f"product_id={2**63}": [],
+        "vendor=my-store": [1234567],
+        "tag=books": [1234567],
+        "tag=paper-books": [1234567],
+        "tag=book": [],
+        "tag=b": [],
+        "tag=c%5C": [7],
+        "tag=100%25": [7],
+        "tag=a%22%2C%22b": [7],
+        "sku=my-sku&tag=books&name=new&vendor=my-store&product_id=123456": [1234567],
+        "sku=my-sku&tag=other": [],
+    }
+    async with opened() as client:
+        for query, variants in wanted.items():
+            page = (await client.get(f"/products?{query}")).json()
+            assert [row["variant_id"] for row in page["data"]] == sorted(variants), query
+            assert page["meta"]["total"] == len(variants)
+
+
+async def test_what_is_attached_is_shown_on_both_sides(opened: Opening, database: Database, store: Store) -> None:
+    await database.write(make_products, store.id)
+    whole, one = await make_links(database, store, 2)
+
+    async def attach(tx: Tx) -> None:
+        await service.attach(tx, store.id, whole.id, product_ids=[100], variant_ids=[101], now=NOW)
+        await service.attach(tx, store.id, one.id, skus=["book-pdf"], now=NOW)
+
+    await database.write(attach)
+    async with opened(Dialect.OLD) as client:
+        assets = (await client.get("/assets?with_products=1")).json()["data"]
+        assert [[row["sku"] for row in asset["products"]] for asset in assets] == [
+            ["book-epub", "book-pdf"],
+            ["book-pdf"],
+        ]
+        products = (await client.get("/products?with_assets=true")).json()["data"]
+        shown = {row["sku"]: [asset["id"] for asset in row["assets"]] for row in products}
+        assert shown == {"book-epub": [whole.uid], "book-pdf": [whole.uid, one.uid], "song": []}
+        assert products[0]["assets"][0]["size"] == "unknown"
+        path = f"/products/{products[0]['id']}"
+        assert (await client.get(f"{path}?with_assets=true")).json()["data"] == products[0]
+        assert "assets" not in (await client.get(path)).json()["data"]
+
+
+# ── whose they are
+
+
+async def test_what_is_another_stores_is_not_found(opened: Opening, database: Database, store: Store) -> None:
+    other = await database.write(make_store, OTHER)
+    await database.write(make_products, store.id)
+    asset = await database.write(make_file, store.id)
+    product = (await database.read(service.list_by_variant, store.id, [101]))[0]
+    async with opened(owner=other) as client:
+        for name in (asset.uid, NOBODYS, "7", "not-a-uuid", "%00", str(asset.id)):
+            replies = [
+                await client.get(f"/assets/{name}"),
+                await client.put(f"/assets/{name}", json=OLD_LINK),
+                await client.get(f"/assets/{name}/versions"),
+                await client.get(f"/products/{product.uid if name == asset.uid else name}"),
+            ]
+            assert [reply.status_code for reply in replies] == [404] * 4, name
+            assert all(reply.json()["message"] for reply in replies)
+        assert (await client.get("/assets")).json()["data"] == []
+        assert (await client.get("/products")).json()["meta"]["total"] == 0
