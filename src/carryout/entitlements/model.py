@@ -57,6 +57,14 @@ class ClientFacts(msgspec.Struct, frozen=True):
     has_open_session: bool = False
 
 
+class KnownClient(msgspec.Struct, frozen=True):
+    """What an order knows of an address, how many it knows, and whether its person was redacted."""
+
+    redacted_at: int | None
+    addresses: int
+    is_known: bool
+
+
 class GrantFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the verdict looks at in a grant."""
 

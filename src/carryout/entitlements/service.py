@@ -164,9 +164,11 @@ async def _view(tx: Tx, order: OrderView) -> CustomerView[GrantView]:
 
 async def find_by_ticket(tx: Tx, ticket: Ticket) -> Claimed:
     """The grant behind a ticket, as it stands, nothing spent. Errors: `LinkUnknown`."""
-    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
-    order = None if order_id is None else await store.find_order(tx, ticket.store_id, order_id)
-    return Claimed(_live(order, ticket.generation), await _grant(tx, ticket))
+    found = await store.find_pair(tx, ticket.store_id, ticket.row_id)
+    if found is None:
+        raise LinkUnknown
+    _live(found.order, ticket.generation)
+    return found
 
 
 def judge_claim(found: Claimed, now: int) -> Refused | None:
@@ -193,9 +195,19 @@ async def find_to_resume(tx: Tx, store_id: int, order_id: int, generation: int, 
 
 async def client_facts(tx: Tx, order: OrderView, addresses: Sequence[bytes]) -> ClientFacts:
     """What is known of a client; `addresses` are the digests of its address, one for each secret key."""
+    return (await meet(tx, order, addresses))[0]
+
+
+async def meet(tx: Tx, order: OrderView, addresses: Sequence[bytes]) -> tuple[ClientFacts, int | None]:
+    """`client_facts`, and when the order's person was redacted."""
     owner = order.store_id
-    known = [digest for digest in addresses if await store.find_address(tx, owner, order.id, digest) is not None]
-    return ClientFacts(is_new_address=not known, addresses=await store.count_addresses(tx, owner, order.id))
+    known = await store.find_client(tx, owner, order.id, addresses[0])
+    if known is None:
+        raise LinkUnknown
+    is_known = known.is_known
+    for digest in addresses[1:]:
+        is_known = is_known or await store.find_address(tx, owner, order.id, digest) is not None
+    return ClientFacts(is_new_address=not is_known, addresses=known.addresses), known.redacted_at
 
 
 # ── spending
@@ -206,8 +218,7 @@ async def hold(tx: Tx, ticket: Ticket) -> Claimed:
 
     Nothing is spent. Errors: `LinkUnknown`.
     """
-    order_id = await store.find_order_id(tx, ticket.store_id, ticket.row_id)
-    order = None if order_id is None else await store.find_order_held(tx, ticket.store_id, order_id)
+    order = await store.find_order_held_of_grant(tx, ticket.store_id, ticket.row_id)
     return Claimed(_live(order, ticket.generation), await _grant(tx, ticket))
 
 

@@ -123,9 +123,8 @@ async def decide_all(
 
 async def visit_of(tx: Tx, order: OrderView, client: Client, delivery: Delivery, now: int) -> Visit:
     """What is known of a client of this order, which is held."""
-    note = await store.find_order_note(tx, order.store_id, order.id)
-    facts = await entitlements.client_facts(tx, order, client.addresses)
-    return Visit(order, note or OrderNote(order.id, order.uid, None), client, facts, delivery, now)
+    facts, redacted_at = await entitlements.meet(tx, order, client.addresses)
+    return Visit(order, OrderNote(order.id, order.uid, redacted_at), client, facts, delivery, now)
 
 
 async def _settle_due(tx: Tx, visit: Visit, held: Sequence[Held]) -> tuple[list[Held], list[Event]]:

@@ -4,13 +4,16 @@ Closed by default: the application is made of `DeclaredRoute`s alone, so a route
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 NO_BODY: Final = 0
 
@@ -63,7 +66,7 @@ class DeclaredRoute(Route):
         """Answer a request for this path, whatever its method."""
         if scope["method"] not in (self.methods or ()):
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.path_methods or self.methods or ()))})
-        await super().handle(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def route(
@@ -78,8 +81,20 @@ def route(
 ) -> DeclaredRoute:
     """A route that says it all. Starlette lets `HEAD` in wherever `GET` may."""
     declared = DeclaredRoute(path, endpoint, methods=methods)
+    if iscoroutinefunction(endpoint):
+        declared.app = _answering(endpoint)
     declared.declaration = Declaration(who, limit, body_limit_bytes, head)
     return declared
+
+
+def _answering(door: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """A door as an application. Its errors end at the edge: what Starlette wraps around a door is left out."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await door(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
 
 
 def share_paths(routes: Iterable[DeclaredRoute]) -> None:

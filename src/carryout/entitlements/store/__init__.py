@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Label, Select, and_, bindparam, func, sele
 from sqlalchemy.dialects.postgresql import insert
 
 from carryout.db import Query, Statement, Tx, json_rows, json_text
+from carryout.db.rows import mapper
 from carryout.db.tables import (
     assets,
     grants,
@@ -16,7 +17,7 @@ from carryout.db.tables import (
     stores,
     versions,
 )
-from carryout.entitlements.model import FoundOrder, GrantView, LineView, Offer, OrderView
+from carryout.entitlements.model import Claimed, FoundOrder, GrantView, KnownClient, LineView, Offer, OrderView
 from carryout.entitlements.store.granting import (
     APPLY_TO_EXISTING,
     DELETE_ORDER_ASSET,
@@ -146,9 +147,33 @@ _GRANT: Final = _granted(GrantView)
 _OURS: Final = _g.store_id == bindparam("store_id")
 GRANTS: Final = Query(_GRANT.where(_OURS, _g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
 GRANT: Final = Query(_GRANT.where(_OURS, _g.id == bindparam("id")), GrantView)
-ORDER_OF_GRANT: Final = Query(
-    select(_g.order_id).where(_g.store_id == bindparam("store_id"), _g.id == bindparam("id"), _g.revoked_at.is_(None)),
-    int,
+_order_of_grant = select(_g.order_id).where(_OURS, _g.id == bindparam("grant_id"), _g.revoked_at.is_(None))
+BY_GRANT_HELD: Final = Query(
+    _ORDER.where(_o.store_id == bindparam("store_id"), _o.id == _order_of_grant.scalar_subquery()).with_for_update(
+        of=orders
+    ),
+    OrderView,
+)
+
+
+class _Pairs(Query[Claimed]):
+    """A grant with its order, side by side in a row; the grant's columns begin after the order's."""
+
+    def __init__(self, clause: Select[Any]) -> None:
+        Statement.__init__(self, clause)
+        to_order = mapper(OrderView, OrderView.__struct_fields__)
+        to_grant = mapper(GrantView, GrantView.__struct_fields__)
+        width = len(OrderView.__struct_fields__)
+        self.to_row = lambda row: Claimed(to_order(row[:width]), to_grant(row[width:]))
+
+
+PAIR: Final = _Pairs(
+    _ORDER.add_columns(*_GRANT.selected_columns)
+    .join(grants, _g.order_id == _o.id)
+    .join(assets, _a.id == _g.asset_id)
+    .join(lines, _l.id == _g.line_id, isouter=True)
+    .join(versions, _v.id == _a.version_id, isouter=True)
+    .where(_OURS, _g.id == bindparam("id"), _g.revoked_at.is_(None))
 )
 
 # The customer endpoint's: an order with all that is shown of it.
@@ -169,11 +194,14 @@ BY_TOKEN_OF_SHOP: Final = Query(_WHOLE.where(_s.domain == bindparam("domain")), 
 
 # ── addresses
 
-COUNT_ADDRESSES: Final = Query(
-    select(func.count().label("count")).where(
-        _ad.store_id == bindparam("store_id"), _ad.order_id == bindparam("order_id")
-    ),
-    int,
+_its_addresses = select(func.count()).where(_ad.store_id == _o.store_id, _ad.order_id == _o.id).correlate(orders)
+CLIENT: Final = Query(
+    select(
+        _o.redacted_at,
+        _its_addresses.scalar_subquery().label("addresses"),
+        _its_addresses.where(_ad.address_digest == bindparam("digest")).scalar_subquery().label("is_known"),
+    ).where(_o.store_id == bindparam("store_id"), _o.id == bindparam("order_id")),
+    KnownClient,
 )
 FIND_ADDRESS: Final = Query(
     select(_ad.first_seen_at).where(
@@ -227,14 +255,19 @@ async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
     return await tx.one(GRANT, store_id=store_id, id=grant_id)
 
 
-async def find_order_id(tx: Tx, store_id: int, grant_id: int) -> int | None:
-    """The order of a live grant."""
-    return await tx.one(ORDER_OF_GRANT, store_id=store_id, id=grant_id)
+async def find_order_held_of_grant(tx: Tx, store_id: int, grant_id: int) -> OrderView | None:
+    """The order of a live grant, held as by `find_order_held`."""
+    return await tx.one(BY_GRANT_HELD, store_id=store_id, grant_id=grant_id)
 
 
-async def count_addresses(tx: Tx, store_id: int, order_id: int) -> int:
-    """How many addresses have used the order."""
-    return await tx.one(COUNT_ADDRESSES, store_id=store_id, order_id=order_id) or 0
+async def find_pair(tx: Tx, store_id: int, grant_id: int) -> Claimed | None:
+    """A live grant with its order, in one statement."""
+    return await tx.one(PAIR, store_id=store_id, id=grant_id)
+
+
+async def find_client(tx: Tx, store_id: int, order_id: int, digest: bytes) -> KnownClient | None:
+    """What the order knows of an address."""
+    return await tx.one(CLIENT, store_id=store_id, order_id=order_id, digest=digest)
 
 
 async def find_address(tx: Tx, store_id: int, order_id: int, digest: bytes) -> int | None:

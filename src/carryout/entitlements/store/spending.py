@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, func, not_, select, update
 
 from carryout.db import Query, Statement, Tx
 from carryout.db.tables import grants, lines, orders
@@ -22,7 +22,8 @@ LIMIT: Final = func.coalesce(
 )
 SPEND: Final = Query(
     update(grants)
-    .where(_OURS, _AT, _g.revoked_at.is_(None), or_(LIMIT == NO_LIMIT, _g.used < LIMIT))
+    # `NO_LIMIT` or more than is used; said so, the limit is worked out once.
+    .where(_OURS, _AT, _g.revoked_at.is_(None), not_(LIMIT.between(0, _g.used)))
     .values(used=_g.used + 1)
     .returning(_g.used),
     int,
