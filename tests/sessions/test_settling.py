@@ -56,6 +56,24 @@ async def test_a_budget_that_is_used_up_ends_the_session_and_keeps_the_use(datab
     assert (await shop.used(), await shop.accounts()) == ([1], [0])
     with pytest.raises(service.SessionEnded):
         await shop.resume(session)
+    _, incomplete = await database.read(evidence.list_of_order, shop.store.id, shop.order.id)
+    assert incomplete.type == "download.incomplete"
+    told = {"filename": "book.epub", "size_bytes": SIZE, "sent_bytes": BUDGET, "use": "kept"}
+    assert incomplete.detail == told
+
+
+async def test_every_session_is_recorded_with_its_bytes_and_what_became_of_its_use(database: Database) -> None:
+    shop = await make_shop(database)
+    left = await shop.open()
+    await shop.send(left.session, *[(0, SIZE - 1)] * 2)
+    await shop.open()  # what is left of the budget covers no whole file
+    await shop.settle(DAY)
+    redirected = await shop.open(at=2 * DAY, delivery=Delivery.REDIRECT)
+    assert not redirected.is_joined
+    await shop.settle(3 * DAY)
+    rows = await database.read(evidence.list_of_order, shop.store.id, shop.order.id)
+    told = [(row.detail["sent_bytes"], row.detail["use"]) for row in rows if row.type == "download.incomplete"]
+    assert told == [(2 * SIZE - 2, "kept"), (0, "given_back")]
 
 
 async def test_a_session_that_sends_past_its_day_is_ended_by_its_own_record(database: Database) -> None:

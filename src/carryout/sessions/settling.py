@@ -114,16 +114,22 @@ async def end(tx: Tx, order: OrderNote, held: Held, now: int, *, kept: Collectio
         )
     outcomes = [(part, Outcome.GIVEN_BACK if part in given_back else Outcome.KEPT) for part in parts]
     await store.end_parts(tx, session.store_id, outcomes)
-    return [_event(EventType.DOWNLOAD_INCOMPLETE, order, session, part) for part in given_back]
+    return [
+        _event(EventType.DOWNLOAD_INCOMPLETE, order, session, part, outcome)
+        for part, outcome in outcomes
+        if is_measured and not rules.is_whole(part)
+    ]
 
 
-def _event(kind: EventType, order: OrderNote, session: Session, part: Part) -> Event:
+def _event(kind: EventType, order: OrderNote, session: Session, part: Part, outcome: Outcome | None = None) -> Event:
     seen = None if order.redacted_at is not None else Witness(session.address_digest, session.user_agent)
     detail: dict[str, str | int | bool | None] = {
         "filename": part.filename,
         "size_bytes": part.size_bytes,
         "sent_bytes": part.sent_bytes,
     }
+    if outcome is not None:
+        detail["use"] = outcome.value
     return Event(kind, Subject(order.id, order.uid, part.grant_uid, part.asset_uid), detail, seen)
 
 
