@@ -17,7 +17,7 @@ Trusted = tuple[Network, ...]
 
 UNKNOWN: Final = "unknown"
 
-_FORWARDED_PAIR: Final = re.compile(r';?\s*(for|proto)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)', re.IGNORECASE)
+_FORWARDED_PAIR: Final = re.compile(r'(?:^|;)\s*(for|proto)\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _BRACKETED: Final = re.compile(r"\[([^\]]*)\](?::\S*)?")
 _HOPS: Final = 1000
 _IPV6_PREFIX_BITS: Final = 64
@@ -70,8 +70,10 @@ def _lines(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
 
 
 def _pairs(headers: Sequence[tuple[bytes, bytes]], wanted: str) -> list[str]:
-    joined = b",".join(value for name, value in headers if name == b"forwarded").decode("latin-1")
-    return [value.strip('"') for name, value in _FORWARDED_PAIR.findall(joined) if name.lower() == wanted]
+    # No address has a comma in it, so a quote that a client left open hides none of what the proxies said after it.
+    elements = _lines(headers, b"forwarded")
+    found = [pair for element in elements for pair in _FORWARDED_PAIR.findall(element)]
+    return [value for name, value in found if name.lower() == wanted]
 
 
 @lru_cache(maxsize=4096)
