@@ -11,6 +11,7 @@ from carryout.storage.s3_place import read_place
 from tests.storage.makers import MEBIBYTE, MIRA
 from tests.world.buckets import KEYS
 from tests.world.faulty_bucket import FaultyBucket, faulty_bucket
+from tests.world.listener import listening
 
 CONTENT: Final = b"".join(bytes([number]) * MEBIBYTE for number in range(8))
 END: Final = len(CONTENT) - 1
@@ -93,10 +94,10 @@ async def test_what_was_deleted_meanwhile_is_missing(bucket: FaultyBucket, blob:
 
 async def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
     async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del writer
         await reader.read()  # until the client leaves
-        writer.close()
 
-    async with await asyncio.start_server(be_silent, "127.0.0.1", 0) as server:
-        place = read_place(f"s3://test?endpoint=http://127.0.0.1:{server.sockets[0].getsockname()[1]}", KEYS)
+    async with listening(be_silent) as port:
+        place = read_place(f"s3://test?endpoint=http://127.0.0.1:{port}", KEYS)
         with pytest.raises(StorageUnavailable, match="no answer in time"):
             await S3Storage(place, tmp_path, stall_seconds=0.1).open(MIRA, bytes(32))

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from tests.world.listener import listening
+
 _RANGE: Final = re.compile(rb"range: bytes=(\d+)-(\d*)", re.IGNORECASE)
 _SAME: Final = b'ETag: "1"\r\nLast-Modified: Wed, 12 Oct 2022 17:50:00 GMT\r\nConnection: close\r\n'
 
@@ -28,14 +30,8 @@ class FaultyBucket:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one answer."""
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            writer.write(self._reply(head))
-            await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        writer.write(self._reply(await reader.readuntil(b"\r\n\r\n")))
+        await writer.drain()
 
     def _reply(self, head: bytes) -> bytes:
         asked = _RANGE.search(head)
@@ -50,7 +46,6 @@ class FaultyBucket:
 async def faulty_bucket(content: bytes) -> AsyncIterator[FaultyBucket]:
     """Serve this content on a free port of 127.0.0.1."""
     bucket = FaultyBucket(content)
-    server = await asyncio.start_server(bucket.answer, "127.0.0.1", 0)
-    async with server:
-        bucket.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(bucket.answer) as port:
+        bucket.endpoint = f"http://127.0.0.1:{port}"
         yield bucket
