@@ -4,8 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -124,11 +126,13 @@ def test_nginx_sends_the_file_and_keeps_our_headers(market: Market, book: Asset,
         "referrer-policy": "no-referrer",
         "x-robots-tag": "noindex",
         "accept-ranges": "bytes",
+        "repr-digest": f"sha-256=:{b64encode(sha256(CONTENT).digest()).decode()}:",
     }
     assert expected.items() <= dict(whole.headers).items()
     assert "B%C3%BCcher.epub" in whole.headers["content-disposition"]
     part = front.get(path, headers={"range": "bytes=1000-1999", "if-range": whole.headers["etag"]})
     assert (part.status_code, part.content) == (206, CONTENT[1000:2000])
+    assert part.headers["repr-digest"] == expected["repr-digest"]
     assert front.head(path).headers["content-length"] == str(len(CONTENT))
 
 

@@ -120,7 +120,8 @@ class SendingDoor:
         digest = part.sha256 or b""
         if self.handover is Handover.PROXY:
             path = _INTERNAL + self.storage.object_name(store_uid, digest)
-            return Response(headers=file_headers(part.filename) | {"x-accel-redirect": path})
+            ours = {"x-accel-redirect": path, "repr-digest": _repr_digest(opened)}
+            return Response(headers=file_headers(part.filename) | ours)
         left_seconds = max((opened.session.ends_at - self.now()) // SECOND, 1)
         url = self.storage.presign(
             store_uid,
@@ -130,6 +131,10 @@ class SendingDoor:
             ttl_seconds=min(left_seconds, _PRESIGNED_SECONDS),
         )
         return None if url is None else redirect(url)
+
+
+def _repr_digest(opened: Opened) -> str:
+    return source_of(opened.session, opened.parts, None).repr_digest or ""
 
 
 class Body:
