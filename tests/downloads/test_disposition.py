@@ -36,6 +36,7 @@ def test_any_name_makes_one_header_with_both_forms(filename: str) -> None:
         ("Bücher.pdf", "Bücher.pdf", "Bucher.pdf"),
         ("日本語.epub", "日本語.epub", "download.epub"),
         ("../../etc/passwd", "_.._etc_passwd", "_.._etc_passwd"),
+        ("📚 Bücher.epub", "📚 Bücher.epub", "Bucher.epub"),
         ("\u202egpj.exe", "gpj.exe", "gpj.exe"),
         ("CON.txt", "_CON.txt", "_CON.txt"),
         ("..", "download", "download"),
