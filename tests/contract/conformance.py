@@ -1,5 +1,6 @@
 """Requests made from the document by schemathesis, half of them with real tokens, tickets and signatures in them."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -31,9 +32,11 @@ CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+MERCHANT: Final = "/api/v1/"
 SCHEMA: Final = schemathesis.openapi.from_path(DOCUMENT)
 # The shop of the tests lives on.
 _TOPICS: Final = sorted(TOPICS - {"shop/redact"})
+_NOBODYS: Final = "82664d96-6dfd-4343-96b0-05c46f412a5b"
 _JSON: Final = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -112,12 +115,27 @@ def _make_real(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any], ra
         case "/o/{ticket}/{grant}":
             ticket, grant = pick(scene.pages)
             case.path_parameters = {"ticket": ticket, "grant": grant}
+        case path if path.startswith(MERCHANT):
+            _open(case, scene, pick)
         case "/webhooks/shopify":
             case.body = raw
             case.media_type = "application/json"
             case.headers["X-Shopify-Hmac-Sha256"] = signature(raw)
             case.headers["X-Shopify-Shop-Domain"] = OTHER.domain
             case.headers["X-Shopify-Topic"] = pick(_TOPICS)
+
+
+def _open(case: Any, scene: Scene, pick: Callable[[Sequence[Any]], Any]) -> None:
+    """Show a key, and name what exists: a parameter's place in the path says what it is."""
+    case.headers["Authorization"] = f"Bearer {pick((scene.key, scene.old_key))}"
+    for name, ids in named_ids(case.operation.path, scene).items():
+        case.path_parameters[name] = pick((*ids, _NOBODYS))
+
+
+def named_ids(path: str, scene: Scene) -> dict[str, tuple[str, ...]]:
+    """What may stand for each parameter of a path: `{id}` of `/assets/{id}` is an asset."""
+    places = re.findall(r"/([^/{}]+)/\{(\w+)\}", path)
+    return {name: scene.ids[kind] for kind, name in places if kind in scene.ids}
 
 
 _CONDITIONS: Final[tuple[dict[str, str], ...]] = (

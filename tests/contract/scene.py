@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from carryout.clock import DAY
 from carryout.db import Tx
 from carryout.entitlements import service as entitlements
 from carryout.merchants import service as merchants
-from carryout.merchants.model import Store
+from carryout.merchants.model import Dialect, Store
 from carryout.orders import service as orders
 from carryout.orders.model import Standing
 from carryout.sessions import service as sessions
@@ -30,6 +30,7 @@ from carryout.storage import Blob
 from carryout.tickets import Links, Ticket, TicketKind, Tickets
 from tests.cast import MIRA, NOW, OTHER
 from tests.catalog.makers import make_products
+from tests.merchants.callers import make_key
 from tests.merchants.makers import KEYRING, make_store
 from tests.orders.makers import make_order
 
@@ -54,7 +55,9 @@ class Scene:
     """What a test may ask for. `links` are paths of download links; `poor` is a token under a plan without any.
 
     `pages` are the ticket of each order's page and its first grant. `downloads` are tickets of sessions: one that is
-    open, one whose file is lost, one that was stopped, one that has ended.
+    open, one whose file is lost, one that was stopped, one that has ended. `key` and `old_key` open Mira's store, of
+    which `ids` are what the merchant API names, by the part of the path before: `ids["assets"]`; `other_key` opens the
+    other merchant's.
     """
 
     tokens: tuple[str, ...]
@@ -62,6 +65,10 @@ class Scene:
     links: tuple[str, ...]
     pages: tuple[tuple[str, str], ...]
     downloads: tuple[str, ...]
+    key: str
+    old_key: str
+    other_key: str
+    ids: Mapping[str, tuple[str, ...]]
 
     @property
     def tickets(self) -> list[tuple[str, str]]:
@@ -78,14 +85,25 @@ async def _set_scene(settings: Settings) -> Scene:
     house = open_house(settings, KEYRING)
     try:
         store = await house.database.write(make_store, MIRA)
-        await house.database.write(make_store, OTHER)
+        other = await house.database.write(make_store, OTHER)
         blob = await house.storage.put(store.uid, _once(CONTENT))
         links, pages = await house.database.write(_fill, store, blob)
         downloads = [await house.database.write(_open_session, store, fate) for fate in _FATES]
         poor = await house.database.write(_fill_poor)
+        key = await house.database.write(make_key, store)
+        old_key = await house.database.write(make_key, store, Dialect.OLD)
+        other_key = await house.database.write(make_key, other)
+        ids = await house.database.read(_list_ids, store)
     finally:
         await house.database.close()
-    return Scene(tuple(_token(name) for name in _STANDINGS), poor, tuple(links), tuple(pages), tuple(downloads))
+    tokens = tuple(_token(name) for name in _STANDINGS)
+    return Scene(tokens, poor, tuple(links), tuple(pages), tuple(downloads), key, old_key, other_key, ids)
+
+
+async def _list_ids(tx: Tx, store: Store) -> dict[str, tuple[str, ...]]:
+    assets = await catalog.list_assets(tx, store.id)
+    products = await catalog.list_by_variant(tx, store.id, [101, 102, 201])
+    return {"assets": tuple(asset.uid for asset in assets), "products": tuple(row.uid for row in products)}
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -65,9 +66,9 @@ def test_every_error_in_an_example_is_one_that_the_server_gives() -> None:
     for _, example in ALL:
         if isinstance(example, dict) and "code" in example:
             assert example["code"] in messages.keys() | OF_HTTP
-            if example["code"] in messages:
-                shown = messages[example["code"]].format(name="id", limit_bytes=10 * 1024 * 1024)
-                assert example["message"] == shown
+            if example["code"] in messages and "errors" not in example:  # those are Laravel's words
+                shown = re.sub(r"\\\{\w+\\\}", ".+", re.escape(messages[example["code"]]))  # whatever the facts are
+                assert re.fullmatch(shown, example["message"]), example
 
 
 def test_the_words_of_the_document_are_those_of_the_code() -> None:
