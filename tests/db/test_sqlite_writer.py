@@ -74,5 +74,5 @@ async def test_what_waits_is_committed_as_a_group(migrated_file: Path, tmp_path:
     answers = [writer.submit(insert_and_wake, (f"name {number}",)) for number in range(600)]
     writer.finish()
 
-    assert [answer.result(0) for answer in answers] == [f"name {number}" for number in range(600)]
+    assert await asyncio.gather(*answers) == [f"name {number}" for number in range(600)]
     assert 1 <= len(told) < 300  # one call for each commit, not for each write

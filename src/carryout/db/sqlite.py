@@ -84,8 +84,7 @@ class SqliteDatabase:
         """Run `work(tx, *args)` in a transaction; when this returns, it is on the disk."""
         if self._is_closed:
             raise DatabaseUnavailable
-        # Shielded: a caller that goes away must not cancel the future under the writer.
-        return cast("T", await asyncio.shield(asyncio.wrap_future(self._writer.submit(work, args))))
+        return cast("T", await self._writer.submit(work, args))
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:
         """Call back (in the event loop) after commits of this process that woke the channel."""

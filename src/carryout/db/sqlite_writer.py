@@ -4,11 +4,12 @@ It takes all writes that wait into one `BEGIN IMMEDIATE … COMMIT`, each in a s
 Other processes are waited for here, each write for as long as it may wait, never on the event loop.
 """
 
+import asyncio
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +33,8 @@ class _Write:
         self.work = work
         self.args = args
         self.deadline = deadline
-        self.answer: Future[Any] = Future()
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.is_answered = False
         self.result: Any = None
         self.error: BaseException | None = None
         self.woken: list[str] = []
@@ -52,8 +54,11 @@ class Writer:
         self._thread.start()
         self._ready.result()
 
-    def submit(self, work: Work, args: tuple[Any, ...]) -> "Future[Any]":
-        """Have `work(tx, *args)` run in a transaction; the answer comes when it is on the disk."""
+    def submit(self, work: Work, args: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Have `work(tx, *args)` run in a transaction; the answer comes when it is on the disk, to the running loop.
+
+        Whoever waits may go away: the write is done all the same.
+        """
         write = _Write(work, args, time.monotonic() + self._busy_seconds)
         self._waiting.put(write)
         return write.answer
@@ -78,7 +83,7 @@ class Writer:
                 _empty_log(connection, log)
             _commit(connection, [write for write in group if write.work is not empty_log], self._settle)
             self.seconds += time.perf_counter() - started
-            self._settle([write for write in group if not write.answer.done()])
+            self._settle([write for write in group if not write.is_answered])
         connection.close()
 
     def _next_group(self) -> tuple[list[_Write], bool]:
@@ -95,15 +100,29 @@ class Writer:
         return group, True
 
     def _settle(self, group: list[_Write]) -> None:
+        """Answer a group, all of a loop in one go."""
+        loops: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
         woken: set[str] = set()
         for write in group:
-            if write.error is not None:
-                write.answer.set_exception(write.error)
-            else:
-                write.answer.set_result(write.result)
+            write.is_answered = True
+            loops.setdefault(write.answer.get_loop(), []).append(write)
+            if write.error is None:
                 woken.update(write.woken)
+        for loop, writes in loops.items():
+            with suppress(RuntimeError):  # it was closed meanwhile, with all who waited on it
+                loop.call_soon_threadsafe(_answer, writes)
         for channel in woken:
             self._tell(channel)
+
+
+def _answer(writes: Sequence[_Write]) -> None:
+    for write in writes:
+        if write.answer.done():  # whoever waited went away
+            continue
+        if write.error is not None:
+            write.answer.set_exception(write.error)
+        else:
+            write.answer.set_result(write.result)
 
 
 async def empty_log(tx: SqliteTx) -> None:

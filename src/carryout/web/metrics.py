@@ -51,6 +51,7 @@ class Metrics:
         self._database = Counter("carryout_database_seconds", "Time spent in the database.", registry=registry)
         self._database_seen = 0.0
         self._children: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+        self._verdict_counts: dict[str, Callable[[], None]] = {}
         self._waiting: list[tuple[str, str, int, float]] = []
         if metrics_dir is None:
             ProcessCollector(registry=registry)
@@ -78,7 +79,10 @@ class Metrics:
 
     def count_verdict(self, code: str) -> None:
         """One verdict at a door: `allowed`, or the refusal's code."""
-        self._verdicts.labels(code).inc()
+        count = self._verdict_counts.get(code)
+        if count is None:
+            count = self._verdict_counts[code] = self._verdicts.labels(code).inc
+        count()
 
     def count_bytes(self, size_bytes: int) -> None:
         """So much of downloads was handed to the network."""

@@ -15,8 +15,8 @@ from carryout.tickets import Ticket, TicketKind, Tickets
 from carryout.web.addresses import Trusted, client_network
 from carryout.web.guessing import GuessLimit
 
-_PREFETCH_HEADERS: Final = ("sec-purpose", "purpose", "x-moz")
-_PREFETCH_WORDS: Final = ("prefetch", "prerender", "preview")
+_PREFETCH_HEADERS: Final = frozenset({b"sec-purpose", b"purpose", b"x-moz"})
+_PREFETCH_WORDS: Final = (b"prefetch", b"prerender", b"preview")
 
 
 @dataclass(frozen=True)
@@ -53,5 +53,5 @@ class Entrance:
 
 def is_prefetch(request: Request) -> bool:
     """Whether a program asks ahead of a person who may never come."""
-    said = " ".join(request.headers.get(name, "") for name in _PREFETCH_HEADERS).lower()
-    return any(word in said for word in _PREFETCH_WORDS)
+    said = [value.lower() for name, value in request.scope["headers"] if name in _PREFETCH_HEADERS]
+    return any(word in value for value in said for word in _PREFETCH_WORDS)
