@@ -24,7 +24,8 @@ def content_disposition(filename: str) -> str:
     """`attachment` with both forms of the name: a plain one for old clients, the true one for the rest."""
     name = safe_name(filename)
     # Compatibility turns some letters into quotes and slashes: what is replaced in a name is replaced here again.
-    plain = FORBIDDEN.sub("_", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()).rstrip(" .").lstrip()
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = FORBIDDEN.sub("_", ascii_only).rstrip(" .").lstrip()
     if not plain or plain.startswith("."):
         plain = "download" + plain
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_NOT_QUOTED)}"

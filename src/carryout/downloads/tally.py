@@ -55,6 +55,11 @@ class Tally:
         """No part has more left than this: it was known here before."""
         self._left = [min(pair) for pair in zip(self._left, left_bytes, strict=True)]
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no part has anything left."""
+        return not any(left > 0 for left in self._left)
+
     def reserve(self, position: int, start: int, wanted_bytes: int) -> Portion:
         """So much of what is wanted as the part's budget allows; an empty portion when it is used up."""
         portion = Portion(position, start, start + max(min(wanted_bytes, self._left[position]), 0))

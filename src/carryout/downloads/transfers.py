@@ -23,6 +23,7 @@ from carryout.errors import CarryoutError, Kind
 from carryout.sessions import service as sessions
 from carryout.sessions.model import Opened
 
+_LOST: Final = "what was sent could not be recorded"
 _RETRY_SECONDS: Final = 1.0
 _LAST_TRIES: Final = 20
 _HEARING_SECONDS: Final = 5.0
@@ -71,6 +72,19 @@ class Transfers:
             run.wires.discard(wire)
             self._record_soon(run)
 
+    async def is_used_up(self, session_id: int) -> bool:
+        """Whether this process knows that a session has nothing left; then the database is waited for to know it, too.
+
+        Whoever asks it after that is told that the session has ended, and not with half an answer.
+        """
+        run = self._runs.get(session_id)
+        if run is None or not run.tally.is_used_up:
+            return False
+        self._record_soon(run)
+        if run.recording is not None:
+            await asyncio.wait({run.recording}, timeout=_RETRY_SECONDS)
+        return True
+
     async def close(self) -> None:
         """Record what is left, and end."""
         for task in self._watching.values():
@@ -112,6 +126,7 @@ class Transfers:
                 run.tally.put_back(taken)
                 if error.kind is not Kind.BUSY:
                     run.cut()
+                    self._log.error(_LOST, session=run.session_id, reason=error.message)
                     return
                 failures = 0 if run.wires else failures + 1
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -122,7 +137,7 @@ class Transfers:
             if run.wires and run.tally.unrecorded_bytes < RECORD_BYTES:
                 return
         if run.tally.has_news:
-            self._log.error("what was sent could not be recorded", session=run.session_id)
+            self._log.error(_LOST, session=run.session_id)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()

@@ -13,9 +13,8 @@ from carryout.orders import service as orders
 from carryout.orders.model import Order
 from carryout.tickets import TicketKind
 from tests.cast import BEA, NOW, STRANGER
-from tests.downloads.fetching import blob_path, fetch, grant_path, opened, pattern, replace
+from tests.downloads.fetching import MIB, blob_path, fetch, grant_path, opened, pattern, replace
 from tests.storefront.house import TICKETS, House, running_house
-from tests.whole.shop import eventually
 
 CONTENT: Final = pattern(300_000)
 SIZE: Final = len(CONTENT)
@@ -245,13 +244,25 @@ def test_an_ended_download_leads_back_to_the_order(house: House, book: Asset) ->
         assert house.get(path).content == CONTENT
     with pytest.raises(httpx.TransportError):  # what it does not cover breaks off, and looks like it
         house.get(path)
-    answer = eventually(lambda: (found := house.get(path)).status_code == 410 and found)
-    assert answer.json()["code"] == "session_ended"
+    answer = house.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (410, "session_ended")
     page = house.get(path, headers=PAGE)
     assert page.status_code == 410
     order_page = TICKETS.issue(TicketKind.ORDER, house.store.id, order.id, 1)
     assert f'href="{house.server.base_url}/o/{order_page}"' in page.text
     assert house.request("HEAD", path).status_code == 410
+
+
+def test_who_comes_at_once_after_the_last_byte_is_told_that_it_ended(house: House, book: Asset) -> None:
+    _, door = sold(house, book)
+    path = opened(house, door)
+    head = f"GET {path} HTTP/1.1\r\nhost: x\r\n"
+    rest = 2 * SIZE + MIB - 5 * SIZE
+    asked = [head + "\r\n"] * 5 + [f"{head}range: bytes=0-{rest - 1}\r\n\r\n", f"{head}connection: close\r\n\r\n"]
+    answers = house.raw("".join(asked).encode())  # one after another, and nothing between them
+    assert answers.count(b"HTTP/1.1 200 OK") == 5
+    assert answers.count(b"HTTP/1.1 206 ") == 1
+    assert answers.rpartition(b"HTTP/1.1 ")[2].startswith(b"410 ")
 
 
 def test_a_revoked_ticket_and_a_wrong_one_are_the_same_404(house: House, book: Asset) -> None:

@@ -58,6 +58,8 @@ class SendingDoor:
             _, ticket = self.entrance.ticket(request, TicketKind.SESSION)
             try:
                 found = await self._find(request, ticket)
+                if isinstance(found, Opened) and await self.transfers.is_used_up(found.session.id):
+                    found = await self._find(request, ticket)
             except sessions.SessionEnded as error:
                 return self._ended(request, ticket, error)
         if found is None:
