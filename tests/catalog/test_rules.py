@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryout.catalog.model import LimitFault
+from carryout.catalog.model import LimitFault, StatedSize
 from carryout.catalog.rules import (
     display_size,
     is_link,
@@ -13,6 +13,7 @@ from carryout.catalog.rules import (
     shown_filename,
     shown_link_name,
     shown_text,
+    stated_size,
 )
 
 
@@ -129,3 +130,34 @@ def test_a_wrong_limit_says_what_it_must_be(key: str, value: str) -> None:
 @given(st.integers(0, 2**64))
 def test_an_id_has_63_bits(number: int) -> None:
     assert number_in(str(number)) == (number if number < 2**63 else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "size_bytes"),
+    [
+        (10, None, 10),
+        ("10", None, 10),
+        ("10MB", "10MB", 10_000_000),
+        ("10 mb", "10 mb", 10_000_000),
+        ("1.5GB", "1.5GB", 1_500_000_000),
+        ("9EB", "9EB", 9 * 10**18),
+        ("unknown", "unknown", None),
+        ("10MiB", "10MiB", None),
+        ("about 3\u202e MB", "about 3 MB", None),
+    ],
+)
+def test_a_stated_size_is_kept_as_words_and_bytes(value: str | int, text: str | None, size_bytes: int | None) -> None:
+    assert stated_size(value) == StatedSize(text, size_bytes)
+
+
+@pytest.mark.parametrize("value", [-1, 2**63, "-1", "1.5", "+1", "", "\u202e", "x" * 256, "10EB", "9" * 30])
+def test_what_can_be_no_size_is_none(value: str | int) -> None:
+    assert stated_size(value) is None
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_size_that_is_shown_can_be_stated(size_bytes: int) -> None:
+    found = stated_size(display_size(size_bytes))
+    assert found is not None
+    assert found.size_bytes is not None
+    assert abs(found.size_bytes - size_bytes) * 10 <= max(size_bytes, 10)

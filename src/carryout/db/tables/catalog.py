@@ -25,11 +25,12 @@ products = Table(
 )
 Index("ix_products_store_id_sku", products.c.store_id, products.c.sku)
 Index("ix_products_store_id_product_id", products.c.store_id, products.c.product_id)
-# Lists and their totals are read from the index alone.
+# Lists follow it, and their totals are read from it alone: hence the last column, which SQLite would look up else.
 Index(
     "ix_products_listed",
     products.c.store_id,
     products.c.id,
+    products.c.deleted_at,
     sqlite_where=text("deleted_at IS NULL"),
     postgresql_where=text("deleted_at IS NULL"),
 )
@@ -58,6 +59,7 @@ Index(
     "ix_assets_listed",
     assets.c.store_id,
     assets.c.id,
+    assets.c.removed_at,
     sqlite_where=text("removed_at IS NULL"),
     postgresql_where=text("removed_at IS NULL"),
 )

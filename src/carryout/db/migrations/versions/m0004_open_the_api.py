@@ -16,7 +16,7 @@ def upgrade() -> None:
         op.create_index(
             f"ix_{table}_listed",
             table,
-            ["store_id", "id"],
+            ["store_id", "id", gone],
             unique=False,
             sqlite_where=sa.text(f"{gone} IS NULL"),
             postgresql_where=sa.text(f"{gone} IS NULL"),
