@@ -59,3 +59,11 @@ async def _let_a_minute_pass(tx: Tx, order_id: int) -> None:
     await tx.run(
         Statement(update(sessions).where(table.order_id == order_id).values(active_at=table.opened_at - MINUTE))
     )
+
+
+def test_head_of_a_link_at_the_limit_says_who_may_follow_it(house: House) -> None:
+    order, path = sold_once(house, house.link())
+    assert house.get(path).status_code == 302
+    assert house.request("HEAD", path).status_code == 200
+    assert house.request("HEAD", path, address=STRANGER.address).status_code == 403
+    assert house.grant(order).used == 1

@@ -82,7 +82,8 @@ class DecidingDoor:
                 return reply
             asked = None if reply or isinstance(decision, ranges.Whole) else ranges.requested_bytes(decision)
         if request.method == "HEAD":  # of a link only that it is one
-            return self._refuse(request, refusal) if refusal else Response(headers=NO_STORE)
+            is_link_open = is_at_limit and found.grant.is_link and await self._is_to_be_had(request, found)
+            return self._refuse(request, refusal) if refusal and not is_link_open else Response(headers=NO_STORE)
         client = self.entrance.client(request)
         outcome = await self.database.write(sessions.decide, ticket, client, asked, delivery, self.now())
         return self._answer(request, outcome)
