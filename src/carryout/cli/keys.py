@@ -91,6 +91,7 @@ async def _list(session: Session) -> list[dict[str, Any]]:
             "scopes": key.scopes,
             "expires_at": iso_or_none(key.expires_at),
             "revoked_at": iso_or_none(key.revoked_at),
+            "last_used_at": iso_or_none(key.last_used_at),
             "created_at": iso_or_none(key.created_at),
         }
         for key in await session.database.read(merchants.list_keys)

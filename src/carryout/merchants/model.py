@@ -144,4 +144,5 @@ class KeyView(msgspec.Struct, frozen=True):
     scopes: str
     expires_at: int | None
     revoked_at: int | None
+    last_used_at: int | None
     created_at: int

@@ -139,7 +139,7 @@ _INSERT_KEY = Query(
 _LIST_KEYS = Query(
     select(
         _k.uid, _s.uid.label("store_uid"), _s.domain, _k.name, _k.dialect, _k.scopes, _k.expires_at, _k.revoked_at,
-        _k.created_at,
+        _k.last_used_at, _k.created_at,
     )
     .join_from(keys, stores, _s.id == _k.store_id)
     .order_by(_k.id),
