@@ -52,6 +52,8 @@ class CommitRefused(RuntimeError):
 class PostgresqlTx:
     """`Tx` over one asyncpg connection."""
 
+    is_alone: Final = False
+
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.woken: list[str] = []

@@ -26,6 +26,8 @@ class SqliteTx:
     Rows are fetched whole before the cursor runs something else, so nothing is left half read at the commit.
     """
 
+    is_alone: Final = True
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         cursor = connection.cursor()
         self.execute = cursor.execute

@@ -15,6 +15,11 @@ class Tx(Protocol):
     end in one go and refuses a coroutine that yields.
     """
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else writes meanwhile, so that what only locks may be left out (SQLite)."""
+        ...
+
     async def one(self, query: Query[T], **params: Any) -> T | None:
         """The first row, or None."""
         ...

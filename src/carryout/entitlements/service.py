@@ -218,8 +218,10 @@ async def hold(tx: Tx, ticket: Ticket) -> Claimed:
 
     Nothing is spent. Errors: `LinkUnknown`.
     """
-    order = await store.find_order_held_of_grant(tx, ticket.store_id, ticket.row_id)
-    return Claimed(_live(order, ticket.generation), await _grant(tx, ticket))
+    if not tx.is_alone:
+        # In a statement of its own: what is read after it is as whoever held the order before has left it.
+        await store.hold_order_of_grant(tx, ticket.store_id, ticket.row_id)
+    return await find_by_ticket(tx, ticket)
 
 
 async def hold_order(tx: Tx, ticket: Ticket) -> tuple[OrderView, list[GrantView]]:
@@ -257,13 +259,6 @@ def _live(order: OrderView | None, generation: int) -> OrderView:
     if order is None or order.link_generation != generation:
         raise LinkUnknown
     return order
-
-
-async def _grant(tx: Tx, ticket: Ticket) -> GrantView:
-    grant = await store.find_grant(tx, ticket.store_id, ticket.row_id)
-    if grant is None:
-        raise LinkUnknown
-    return grant
 
 
 def refuse(order: OrderView, refusal: Refusal) -> Refused:

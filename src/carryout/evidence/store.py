@@ -144,7 +144,8 @@ UPSERT_CHAIN: Final = Statement(
 
 async def lock_recording(tx: Tx, store_id: int) -> None:
     """Note that this transaction may insert events above the greatest id that is committed now."""
-    await tx.run(HOLD, store_id=store_id)
+    if not tx.is_alone:
+        await tx.run(HOLD, store_id=store_id)
 
 
 async def insert_events(tx: Tx, store_id: int, rows: Sequence[Mapping[str, object]]) -> None:

@@ -178,8 +178,7 @@ async def find_order_note(tx: Tx, store_id: int, order_id: int) -> OrderNote | N
 
 async def insert_session(tx: Tx, store_id: int, session: Session, parts: Sequence[Part]) -> int:
     """Insert a session and its parts; its id. The ids in the structs do not count."""
-    values = {name: value for name, value in _values(session).items() if name in _NEW}
-    session_id = await tx.one(INSERT, **{**values, "store_id": store_id})
+    session_id = await tx.one(INSERT, **(_values(session) | {"store_id": store_id}))
     assert session_id is not None  # noqa: S101 - an INSERT without ON CONFLICT returns its row
     await tx.many(INSERT_PART, [_values(part) | {"session_id": session_id, "store_id": store_id} for part in parts])
     return session_id

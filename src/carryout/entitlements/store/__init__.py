@@ -148,11 +148,11 @@ _OURS: Final = _g.store_id == bindparam("store_id")
 GRANTS: Final = Query(_GRANT.where(_OURS, _g.order_id == bindparam("order_id")).order_by(_g.id), GrantView)
 GRANT: Final = Query(_GRANT.where(_OURS, _g.id == bindparam("id")), GrantView)
 _order_of_grant = select(_g.order_id).where(_OURS, _g.id == bindparam("grant_id"), _g.revoked_at.is_(None))
-BY_GRANT_HELD: Final = Query(
-    _ORDER.where(_o.store_id == bindparam("store_id"), _o.id == _order_of_grant.scalar_subquery()).with_for_update(
-        of=orders
-    ),
-    OrderView,
+HOLD_OF_GRANT: Final = Query(
+    select(_o.id)
+    .where(_o.store_id == bindparam("store_id"), _o.id == _order_of_grant.scalar_subquery())
+    .with_for_update(),
+    int,
 )
 
 
@@ -255,9 +255,9 @@ async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
     return await tx.one(GRANT, store_id=store_id, id=grant_id)
 
 
-async def find_order_held_of_grant(tx: Tx, store_id: int, grant_id: int) -> OrderView | None:
-    """The order of a live grant, held as by `find_order_held`."""
-    return await tx.one(BY_GRANT_HELD, store_id=store_id, grant_id=grant_id)
+async def hold_order_of_grant(tx: Tx, store_id: int, grant_id: int) -> None:
+    """Lock the row of a live grant's order until the transaction ends."""
+    await tx.one(HOLD_OF_GRANT, store_id=store_id, grant_id=grant_id)
 
 
 async def find_pair(tx: Tx, store_id: int, grant_id: int) -> Claimed | None:
