@@ -20,7 +20,7 @@ _UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _URL: Final = re.compile(r"[!-\[\]-~]+")  # printable ASCII without the backslash, which browsers read as a slash
-_SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(B|[KMGTPE]B)", re.IGNORECASE)
+_SIZE_TEXT: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(B|[KMGTPE]B)", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"[0-9]{1,19}")
 _MOST: Final = {"downloads": MAX_DOWNLOADS, "expires_days": MAX_DAYS}
 
@@ -43,7 +43,7 @@ def stated_size(value: str | int) -> StatedSize | None:
     text = shown_text(value).strip()
     if not 0 < len(text) <= MAX_NAME_LENGTH or re.match(r"[-+.0-9]+$", text):
         return None
-    if (found := _SIZE.fullmatch(text)) is None:
+    if (found := _SIZE_TEXT.fullmatch(text)) is None:
         return StatedSize(text, None)
     size_bytes = int(Decimal(found[1]) * _STEP ** _UNITS.index(found[2].upper()))
     return StatedSize(text, size_bytes) if size_bytes <= MAX_ID else None
