@@ -1,5 +1,6 @@
 """A clock for servers that a test moves by hand: between two moves no time passes."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,8 @@ class StillClock:
     def __init__(self, path: Path, now: int) -> None:
         self._path = path
         path.write_bytes(bytes(8))
-        self.environment = {"TESTS_CLOCK": str(path), "PYTHONPATH": str(_FOLDER)}
+        path_list = os.pathsep.join(filter(None, [str(_FOLDER), os.environ.get("PYTHONPATH")]))
+        self.environment = {"TESTS_CLOCK": str(path), "PYTHONPATH": path_list}
         self.now = now
         self._show()
 
