@@ -1,13 +1,32 @@
 """What the doors of downloads owe one buyer: the uses of one grant, in a few pure lines, to hold a server against."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 MIB: Final = 1024 * 1024
 MINUTE: Final = 60 * 1_000_000
 DAY: Final = 24 * 60 * MINUTE
 
 Span = tuple[int, int]
+
+
+class Ask(NamedTuple):
+    """What a request asks for; the shares are of the file's size."""
+
+    shape: str
+    first: float
+    second: float
+
+    def of(self, size_bytes: int) -> tuple[str | None, list[Span]]:
+        """The value of `Range`, and the spans of the file that it means."""
+        start, last = sorted((int(self.first * size_bytes), int(self.second * size_bytes)))
+        return {
+            "whole": (None, [(0, size_bytes)]),
+            "open": (f"bytes={start}-", [(start, size_bytes)]),
+            "suffix": (f"bytes=-{size_bytes - start}", [(start, size_bytes)]),
+            "closed": (f"bytes={start}-{last}", [(start, last + 1)]),
+            "two": ("bytes=0-999,-1000", [(0, 1000), (size_bytes - 1000, size_bytes)]),
+        }[self.shape]
 
 
 @dataclass

@@ -4,13 +4,12 @@ What was handed to the network is the server's to know: a kernel takes more than
 must have been counted between what was read and what buffers hold, and the ledger goes on with that count.
 """
 
-import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase
@@ -18,7 +17,6 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from carryout.db import open_database
 from carryout.entitlements import service as entitlements
 from carryout.orders import service as orders
 from carryout.sessions import service as sessions
@@ -26,15 +24,12 @@ from carryout.sessions import store as session_store
 from carryout.sessions.model import Part
 from carryout.settings import Settings
 from carryout.tickets import TicketKind
-from tests.cast import NOW
 from tests.downloads.fetching import Reader, reading
-from tests.downloads.market import TICKETS, Market
-from tests.whole.ledger import DAY, MIB, MINUTE, Download, Ledger, Span
-from tests.whole.shop import Reply, eventually, send
+from tests.downloads.market import TICKETS
+from tests.whole.ledger import DAY, MIB, MINUTE, Ask, Download, Ledger, Span
+from tests.whole.shop import Reply, eventually
+from tests.whole.still_market import StillMarket
 from tests.world.program import Server
-from tests.world.still_clock import StillClock
-
-T = TypeVar("T")
 
 SIZES: Final = (100_000, 1_000_000, 5_000_000)
 CONTENT: Final = random.Random(4).randbytes(max(SIZES))  # noqa: S311 - it need not be hard to guess
@@ -49,68 +44,13 @@ takes: Final = st.none() | st.just(1.0) | shares
 numbers: Final = st.integers(0, 5)
 
 
-class Ask(NamedTuple):
-    """What a request asks for; the shares are of the file's size."""
-
-    shape: str
-    first: float
-    second: float
-
-    def of(self, size_bytes: int) -> tuple[str | None, list[Span]]:
-        """The value of `Range`, and the spans of the file that it means."""
-        start, last = sorted((int(self.first * size_bytes), int(self.second * size_bytes)))
-        return {
-            "whole": (None, [(0, size_bytes)]),
-            "open": (f"bytes={start}-", [(start, size_bytes)]),
-            "suffix": (f"bytes=-{size_bytes - start}", [(start, size_bytes)]),
-            "closed": (f"bytes={start}-{last}", [(start, last + 1)]),
-            "two": ("bytes=0-999,-1000", [(0, 1000), (size_bytes - 1000, size_bytes)]),
-        }[self.shape]
-
-
 asks: Final = st.builds(Ask, st.sampled_from(["whole", "whole", "open", "suffix", "closed", "two"]), shares, shares)
-
-
-class World(Market):
-    """A market with one server, whose clock stands still, and its database, open all the while."""
-
-    def __init__(self, installation: Settings, folder: Path, start: Callable[..., Server]) -> None:
-        self._runner = asyncio.Runner()
-        self._database = open_database(installation.database_url)
-        self._start = start
-        self.clock = StillClock(folder / "clock", NOW)
-        super().__init__(installation)
-        self.assets = [self.file(CONTENT[:size_bytes]) for size_bytes in SIZES]
-        self.restart()
-
-    def restart(self) -> None:
-        """Start a server."""
-        self.server = self._start("--no-jobs", CARRYOUT_GUESS_LIMIT="0", **self.clock.environment)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._runner.run(self._database.close())
-        self._runner.close()
-
-    def write(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Run one transaction of ours."""
-        return self._runner.run(self._database.write(work, *args))
-
-    def request(self, path: str, address: str, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
-        """One request, and all of its answer."""
-        return send(self.server, method, path, headers=headers, address=address)
-
-    def handed_bytes(self) -> int:
-        """What the server has handed to the network since it started."""
-        figures = send(self.server, "GET", "/metrics").body.decode()
-        found = re.search(r"^carryout_sent_bytes_total (\S+)$", figures, re.MULTILINE)
-        return int(float(found[1])) if found else 0
 
 
 class Buyers(RuleBasedStateMachine):
     """Buyers with one link to one file. Each rule acts on the server and on the ledger, and compares."""
 
-    world: World
+    world: StillMarket
 
     @initialize(number=st.integers(0, 2), limit=st.integers(1, 3), address_limit=st.integers(1, 3))
     def sell(self, number: int, limit: int, address_limit: int) -> None:
@@ -308,11 +248,11 @@ class Buyers(RuleBasedStateMachine):
     def _part(self, download: Download) -> Part:
         ticket = TICKETS.read(TicketKind.SESSION, download.path.split("/")[2])
         assert ticket is not None
-        [part] = self.world.write(session_store.list_parts, self.store_id, [ticket.row_id])
+        [part] = self.world.read(session_store.list_parts, self.store_id, [ticket.row_id])
         return part
 
     def _compare(self) -> None:
-        view = self.world.write(entitlements.view_by_id, self.store_id, self.sold.order.id)
+        view = self.world.read(entitlements.view_by_id, self.store_id, self.sold.order.id)
         assert view.grants[0].used == self.ledger.used
         assert 0 <= self.ledger.used <= self.ledger.limit
         assert self.received_bytes <= self.ledger.greatest_bytes + AT_RISK * self.crashes
@@ -355,13 +295,14 @@ def _length(spans: list[Span]) -> int:
 
 
 @pytest.fixture
-def world(settings: Settings, tmp_path: Path, start_server: Callable[..., Server]) -> Iterator[World]:
-    world = World(settings, tmp_path, start_server)
+def world(settings: Settings, tmp_path: Path, start_server: Callable[..., Server]) -> Iterator[StillMarket]:
+    contents = [CONTENT[:size_bytes] for size_bytes in SIZES]
+    world = StillMarket(settings, tmp_path, start_server, contents)
     yield world
     world.close()
 
 
-def _try(machine: type[Buyers], world: World, examples: int, steps: int) -> None:
+def _try(machine: type[Buyers], world: StillMarket, examples: int, steps: int) -> None:
     tried: Any = type("Tried", (machine,), {"world": world})
     run_state_machine_as_test(
         tried,
@@ -375,14 +316,14 @@ def _try(machine: type[Buyers], world: World, examples: int, steps: int) -> None
     )
 
 
-def test_no_buyer_pays_twice_and_none_gets_more_than_was_sold(world: World) -> None:
-    _try(Buyers, world, examples=20, steps=15)
+def test_no_buyer_pays_twice_and_none_gets_more_than_was_sold(world: StillMarket) -> None:
+    _try(Buyers, world, examples=40, steps=15)
 
 
-def test_a_crash_changes_nothing_of_that(world: World) -> None:
+def test_a_crash_changes_nothing_of_that(world: StillMarket) -> None:
     _try(BuyersAndCrashes, world, examples=3, steps=12)
 
 
 @pytest.mark.large
-def test_no_buyer_pays_twice_whatever_is_tried_for_long(world: World) -> None:
+def test_no_buyer_pays_twice_whatever_is_tried_for_long(world: StillMarket) -> None:
     _try(BuyersAndCrashes, world, examples=100, steps=40)
