@@ -85,7 +85,8 @@ def test_readers_by_turns_get_no_more_than_the_budget(market: Market, server: Se
     content = CONTENT[:60_000]
     path = opened(server, market.order(market.file(content), downloads=1).path)
 
-    def fetch(_: int) -> int:
+    def fetch(number: int) -> int:
+        del number
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
             head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")

@@ -1,3 +1,4 @@
+import asyncio
 import html
 import io
 import re
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from carryout.db import Database
+from carryout.evidence import service as evidence
 from carryout.orders import service as orders
 from carryout.orders.model import Standing
 from carryout.storefront.texts import LANGUAGES
@@ -152,8 +154,15 @@ async def test_who_has_begun_may_go_on_at_the_limit_and_others_may_not(
     assert again.content == CONTENT
     assert [grant.used for grant in await shop.grants()] == [1, 0]
 
+    async with asyncio.timeout(20):  # what was sent is recorded after the last byte, and keeps its use from then on
+        while "download.completed" not in await _events(shop):
+            pass
     await shop.database.write(orders.revoke_links, shop.store.id, shop.order.id)
     assert f"/{grant.uid}" not in (await buyer.get(await shop.page_url())).text
+
+
+async def _events(shop: Shop) -> list[str]:
+    return [row.type for row in await shop.database.read(evidence.list_of_order, shop.store.id, shop.order.id)]
 
 
 async def test_who_has_begun_a_zip_may_go_on_with_it(

@@ -220,7 +220,7 @@ async def hold(tx: Tx, ticket: Ticket) -> Claimed:
     """
     if not tx.is_alone:
         # In a statement of its own: what is read after it is as whoever held the order before has left it.
-        await store.hold_order_of_grant(tx, ticket.store_id, ticket.row_id)
+        await store.find_order_of_grant_held(tx, ticket.store_id, ticket.row_id)
     return await find_by_ticket(tx, ticket)
 
 

@@ -255,7 +255,7 @@ async def find_grant(tx: Tx, store_id: int, grant_id: int) -> GrantView | None:
     return await tx.one(GRANT, store_id=store_id, id=grant_id)
 
 
-async def hold_order_of_grant(tx: Tx, store_id: int, grant_id: int) -> None:
+async def find_order_of_grant_held(tx: Tx, store_id: int, grant_id: int) -> None:
     """Lock the row of a live grant's order until the transaction ends."""
     await tx.one(HOLD_OF_GRANT, store_id=store_id, grant_id=grant_id)
 
