@@ -16,7 +16,8 @@ from carryout.downloads.wire import Wire
 from carryout.sessions.model import Opened
 
 AT_RISK_BYTES: Final = 8 * 1024 * 1024
-RECORD_BYTES: Final = 4 * 1024 * 1024
+# Soon enough for the commit to be done before that much is at risk; each costs as much as sending half a MiB.
+RECORD_BYTES: Final = 6 * 1024 * 1024
 
 _LEAST_BYTES: Final = 64 * 1024
 _MOST_BYTES: Final = 1024 * 1024
@@ -146,7 +147,9 @@ class Transfer:
     async def _pass_on(self, rest: MemberSlice, file: int, reader: Reader) -> int:
         """Have the kernel take the next bytes; how many it took, or waited for; 0 when it must not go on."""
         wanted_bytes = min(rest.end - rest.start, _MOST_BYTES)
-        if not await self._hand() or not await self._is_free_to_go(wanted_bytes):
+        if self._pieces and not await self._hand():
+            return 0
+        if not await self._is_free_to_go(wanted_bytes):
             return 0
         portion = self._run.tally.reserve(rest.member, rest.start, wanted_bytes)
         if not portion.size_bytes:
