@@ -9,7 +9,6 @@ from carryout.catalog.model import Asset
 from carryout.db import Database
 from carryout.entitlements import service
 from carryout.entitlements.model import GrantView
-from carryout.merchants.model import MESSAGE_CODES
 from carryout.orders import service as orders
 from carryout.orders.model import LineFacts, Order, OrderFacts
 from carryout.storage import Blob
@@ -250,14 +249,3 @@ async def test_a_token_that_two_stores_claim_belongs_to_the_first(world: World, 
 async def test_a_replaced_file_is_what_buyers_get(world: World, database: Database) -> None:
     await database.write(catalog.add_version, world.store.id, world.asset.id, Blob(b"\2" * 32, 2, 7), NOW)
     assert [(grant.sha256, grant.size_bytes) for grant in await world.grants()] == [(b"\2" * 32, 7)]
-
-
-async def test_explain_lists_every_rule_of_every_grant_and_agrees_with_the_verdict(database: Database) -> None:
-    world = await make_world(database, download_limit="0")
-    view = await database.read(service.view_by_id, world.store.id, world.order.id)
-    (explained,) = service.explain(view, NOW)
-    assert explained.verdict == "download_limit_reached"
-    assert [rule.code for rule in explained.rules] == list(MESSAGE_CODES)
-    assert [rule.code for rule in explained.rules if rule.holds] == [explained.verdict]
-    (judged,) = service.judge(view, NOW)
-    assert (judged.refusal and judged.refusal.value, judged.limit) == (explained.verdict, 0)
