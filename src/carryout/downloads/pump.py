@@ -16,8 +16,8 @@ from carryout.downloads.wire import Wire
 from carryout.sessions.model import Opened
 
 AT_RISK_BYTES: Final = 8 * 1024 * 1024
-# Soon enough for the commit to be done before that much is at risk; each costs as much as sending half a MiB.
-RECORD_BYTES: Final = 6 * 1024 * 1024
+# Half of it: while one half is being recorded, the other may be sent.
+RECORD_BYTES: Final = AT_RISK_BYTES // 2
 
 _LEAST_BYTES: Final = 64 * 1024
 _MOST_BYTES: Final = 1024 * 1024
