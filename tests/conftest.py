@@ -169,5 +169,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.when == "call":
         for server in item.stash.get(_REPORTS, []):
-            report.sections.append((f"stderr of {server.base_url}", server.log))
+            ended = "" if (code := server.process.poll()) is None else f", which ended with {code},"
+            report.sections.append((f"stderr of {server.base_url}{ended}", server.log))
     return report
