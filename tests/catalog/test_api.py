@@ -1,69 +1,14 @@
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
-import httpx
 import pytest
 
 from carryout.catalog import service
-from carryout.catalog.api import CatalogDoor
-from carryout.catalog.model import ProductFacts
 from carryout.db import Database
 from carryout.merchants.model import Dialect, Store
 from carryout.storage import Blob
 from tests.cast import NOW
+from tests.catalog.callers import NEW_LINK, OLD_LINK, URL, Opening
 from tests.catalog.makers import make_file
-from tests.merchants.callers import calling, make_gate, make_key
-from tests.merchants.makers import make_store
-
-URL: Final = "https://www.my-website.com/download/my-book.pdf"
-# As the two generations of the documentation have it.
-OLD_LINK: Final = {"filename": "My new book", "size": "10MB", "url": URL}
-NEW_LINK: Final = {"type": "link", "filename": "My new book", "size": 10_000_000, "url": URL}
-BOOK_EXAMPLE: Final = ProductFacts(
-    product_id=123456,
-    variant_id=1234567,
-    name="My new Book",
-    variant_name="Paper back",
-    sku="my-sku",
-    vendor="my-store",
-    tags=("books", "paper-books"),
-    updated_at=NOW,
-)
-NOBODYS: Final = "82664d96-6dfd-4343-96b0-05c46f412a5b"
-
-Opening = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
-
-@pytest.fixture
-async def store(database: Database) -> Store:
-    return await database.write(make_store)
-
-
-@pytest.fixture
-def opened(database: Database, store: Store) -> Opening:
-    """What opens a client with a key of Mira's store, or of another one."""
-
-    @asynccontextmanager
-    async def open_client(dialect: Dialect = Dialect.NEW, owner: Store = store) -> AsyncIterator[httpx.AsyncClient]:
-        key = await database.write(make_key, owner, dialect)
-        async with calling(CatalogDoor(database).routes(make_gate(database)), key) as client:
-            yield client
-
-    return open_client
-
-
-async def ids(client: httpx.AsyncClient, path: str) -> list[str]:
-    """The ids on every page, found by following `links.next`."""
-    found: list[str] = []
-    target: str | None = path
-    while target:
-        page = (await client.get(target)).json()
-        found += [row["id"] for row in page["data"]]
-        following = page["links"]["next"]
-        target = None if following is None else following.removeprefix("http://host/api/v1")
-    return found
-
 
 # ── links
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -20,6 +22,7 @@ from carryout.storage.s3 import S3Storage
 from carryout.storage.s3_place import read_place
 from tests.storage.makers import EVERY_KIND, MEBIBYTE, MIRA, OTHER, chunks, fetch, many, read
 from tests.world.buckets import KEYS, Buckets
+from tests.world.listener import listening
 
 SECOND: Final = 1_000_000
 ON_S3: Final = pytest.mark.parametrize("storage_url", ["moto", "swift"], indirect=True)
@@ -174,29 +177,54 @@ from carryout.storage import open_storage
 async def chunks():
     for number in range(30):
         yield bytes([number]) * 2**20
-    print("uploading", flush=True)
 asyncio.run(open_storage(sys.argv[1], {"AWS_ACCESS_KEY_ID": sys.argv[2], "AWS_SECRET_ACCESS_KEY": sys.argv[3]},
                          Path(sys.argv[4])).put(sys.argv[5], chunks()))
 """
 
 
-def run_and_kill(program: list[str], seconds: float) -> None:
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"uploading\n"
-        time.sleep(seconds)  # where in the upload it dies is the point
-        process.kill()
+async def kill_after(passed_bytes: int, storage_url: str, spool: Path) -> None:
+    """Begin an upload, and kill its program when the bucket has been sent so many bytes."""
+    endpoint = urlsplit(parse_qs(urlsplit(storage_url).query)["endpoint"][0])
+    process: asyncio.subprocess.Process | None = None
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal passed_bytes
+        there_reader, there = await asyncio.open_connection(endpoint.hostname, endpoint.port)
+        back = asyncio.create_task(copy(there_reader, writer))
+        try:
+            while data := await reader.read(64 * 1024):
+                there.write(data)
+                await there.drain()
+                passed_bytes -= len(data)
+                if passed_bytes <= 0 and process is not None and process.returncode is None:
+                    process.kill()
+        finally:
+            there.transport.abort()
+            await asyncio.gather(back, return_exceptions=True)
+
+    async with listening(pass_on) as port:
+        url = storage_url.replace(endpoint.netloc, f"127.0.0.1:{port}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KILLED, url, *KEYS.values(), str(spool), MIRA
+        )
+        assert await process.wait() == -signal.SIGKILL
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(64 * 1024):
+        writer.write(data)
 
 
 @ON_SWIFT
-async def test_a_kill_during_the_upload_leaves_nothing_to_see(storage: Storage, storage_url: str, spool: Path) -> None:
-    for seconds in (0.0, 0.05, 0.1):
-        program = [sys.executable, "-c", KILLED, storage_url, *KEYS.values(), str(spool), MIRA]
-        await asyncio.to_thread(run_and_kill, program, seconds)
-        assert await asyncio.to_thread(os.listdir, spool) == []
-        for kept in await storage.list_blobs(MIRA):  # it was done before it was killed
-            assert hashlib.sha256(await read(storage, MIRA, kept.sha256)).digest() == kept.sha256
-            await storage.delete(MIRA, kept.sha256)
+@pytest.mark.parametrize("passed_bytes", [1, 9 * 2**20, 29 * 2**20])
+async def test_a_kill_during_the_upload_leaves_nothing_to_see(
+    storage: Storage, storage_url: str, spool: Path, passed_bytes: int
+) -> None:
+    await kill_after(passed_bytes, storage_url, spool)
+    assert await asyncio.to_thread(os.listdir, spool) == []
+    for kept in await storage.list_blobs(MIRA):  # it was done before it was killed
+        assert hashlib.sha256(await read(storage, MIRA, kept.sha256)).digest() == kept.sha256
+        await storage.delete(MIRA, kept.sha256)
     await storage.delete_leftovers(now() + 3600 * SECOND)
     assert await storage.delete_leftovers(now() + 3600 * SECOND) == 0
 

@@ -1,8 +1,5 @@
 """What the deciding door says of a download that is open already: of whose version, and whether it is to be had."""
 
-from collections.abc import Iterator
-
-import pytest
 from sqlalchemy import update
 
 from carryout.catalog.model import Asset
@@ -13,15 +10,9 @@ from carryout.orders import service as orders
 from carryout.orders.model import Order
 from tests.cast import STRANGER
 from tests.downloads.fetching import fetch, grant_path, opened, pattern, replace
-from tests.storefront.house import House, running_house
+from tests.storefront.house import House
 
 CONTENT = pattern(100_000)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
 
 
 def sold_once(house: House, asset: Asset) -> tuple[Order, str]:

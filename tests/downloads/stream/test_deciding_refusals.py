@@ -1,5 +1,4 @@
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -13,37 +12,10 @@ from carryout.orders import service as orders
 from carryout.orders.model import Order, RefundFacts, Standing
 from carryout.tickets import TicketKind
 from tests.cast import BEA, NOW, STRANGER
+from tests.downloads.doors import PAGE, sold, spent
 from tests.downloads.fetching import fetch
 from tests.orders.makers import BOOK_LINE
-from tests.storefront.house import TICKETS, House, running_house
-
-PAGE: Final = {"accept": "text/html,application/xhtml+xml;q=0.9"}
-CONTENT: Final = bytes(range(256)) * 12_000  # 3 MB: more than the greatest chunk
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
-
-
-@pytest.fixture(scope="module")
-def book(house: House) -> Asset:
-    return house.file(CONTENT)
-
-
-def door(house: House, order: Order, name: str = "book.epub", kind: TicketKind = TicketKind.GRANT) -> str:
-    return f"/d/{TICKETS.issue(kind, house.store.id, house.grant(order).id, 1)}/{name}"
-
-
-def sold(house: House, asset: Asset, **changes: Any) -> tuple[Order, str]:
-    order, _ = house.order(asset, **changes)
-    return order, door(house, order)
-
-
-def spent(house: House, order: Order) -> int:
-    return house.grant(order).used
-
+from tests.storefront.house import TICKETS, House
 
 # ── what is refused
 

@@ -2,7 +2,6 @@
 
 import email
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
@@ -14,18 +13,12 @@ from carryout.orders.model import Order
 from carryout.tickets import TicketKind
 from tests.cast import BEA, NOW, STRANGER
 from tests.downloads.fetching import MIB, blob_path, fetch, grant_path, opened, pattern, replace
-from tests.storefront.house import TICKETS, House, running_house
+from tests.storefront.house import TICKETS, House
 
 CONTENT: Final = pattern(300_000)
 SIZE: Final = len(CONTENT)
 MODIFIED: Final = "Tue, 24 Nov 2026 16:12:50 GMT"
 PAGE: Final = {"accept": "text/html"}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,16 +17,10 @@ from carryout.orders import service as orders
 from carryout.orders.model import Order, Standing
 from tests.cast import NOW, STRANGER
 from tests.downloads.fetching import blob_path, fetch, grant_path, opened, pattern, zip_path
-from tests.storefront.house import House, running_house
+from tests.storefront.house import House
 
 SONGS: Final = {"song.flac": pattern(90_000), "Song.flac": b"another", "../empty.txt": b"", "b/ü.txt": b"text" * 50}
 NAMES: Final = ["song.flac", "Song (2).flac", "_empty.txt", "b_ü.txt", "links.txt"]
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")
