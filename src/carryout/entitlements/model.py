@@ -121,13 +121,15 @@ class OrderView(msgspec.Struct, frozen=True):
 
 
 class LineView(msgspec.Struct, frozen=True, array_like=True):
-    """A line with its product; all of the product's fields are None for a line without a variant."""
+    """A line with its product, whose fields are None for a line without a variant.
+
+    The name is the product's, else the line's own.
+    """
 
     id: int
     position: int
     name: str
     product_uid: str | None
-    product_name: str | None
     variant_name: str | None
     sku: str | None
     product_id: int | None
@@ -140,7 +142,6 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
     """A grant with its asset and the line that grants it: all that a verdict and a reply need."""
 
     id: int
-    uid: str
     line_id: int | None
     used: int
     base_downloads: int | None
@@ -164,8 +165,9 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GrantView(Offer, frozen=True):
-    """A grant with what is known of the content of its asset's newest version."""
+    """A grant with its public id and what is known of the content of its asset's newest version."""
 
+    uid: str
     sha256: bytes | None
     crc32: int | None
 

@@ -114,8 +114,7 @@ def _allowed_once_paid(view: CustomerView[GrantView], client: ClientFacts, now: 
 
 
 def _title(line: LineView) -> str:
-    name = line.product_name or line.name
-    return name if line.variant_name in (None, "", _NO_VARIANT) else f"{name} \N{EN DASH} {line.variant_name}"
+    return line.name if line.variant_name in (None, "", _NO_VARIANT) else f"{line.name} \N{EN DASH} {line.variant_name}"
 
 
 def _row(judged: Judged[GrantView], *, is_resumable: bool) -> Row:
@@ -144,7 +143,7 @@ def _product(line: LineView) -> ProductEntry:
         return ProductEntry(None, line.name, None, None, None, None, None, None)
     return ProductEntry(
         line.product_uid,
-        line.product_name or line.name,
+        line.name,
         line.variant_name,
         line.sku,
         line.product_id,

@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 # A message of our own: `descriptor`, `offset`, `size_bytes`. What of it the kernel took at once comes back in it as
 # `taken_bytes`: 0 while something waits, None where this file or this system cannot. It never waits.
 SENDFILE: Final = "carryout.sendfile"
 
-_BAD_NAME: Final = HEADER_RE.search
-_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 _BODILESS: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -85,24 +84,27 @@ class Cycle(RequestResponseCycle):
         return taken_bytes
 
     def _compose(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The head as it goes out; what it says of length and connection is kept. Errors: `HeaderInvalid`."""
-        parts = [STATUS_LINE[status]]
+        """The head as it goes out; what it says of length and connection is kept. Names are in lower case (ASGI).
+
+        Errors: `HeaderInvalid`.
+        """
+        lines = []
         is_closing_said = False
         for name, value in (*self.default_headers, *headers):
-            if _BAD_NAME(name) or _BAD_VALUE(value):
-                raise HeaderInvalid(name, value)
-            match name.lower():
-                case b"content-length":
-                    self.expected_content_length = int(value)
-                    self.chunked_encoding = False
-                case b"connection" if b"close" in value.lower():
-                    is_closing_said = True
-                    self.keep_alive = False
-            parts += (name, b": ", value, b"\r\n")
+            if name == b"content-length":
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif name == b"connection" and b"close" in value.lower():
+                is_closing_said = True
+                self.keep_alive = False
+            lines.append(name + b": " + value)
         if not self.keep_alive and not is_closing_said:
-            parts.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self.chunked_encoding = True
-            parts.append(b"transfer-encoding: chunked\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
+            lines.append(b"transfer-encoding: chunked")
+        head = b"\r\n".join(lines)
+        # One look at all of them: a line end more than there are ends would be a header that nobody meant.
+        if _CONTROL(head) or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
+            raise HeaderInvalid(head)
+        return STATUS_LINE[status] + head + b"\r\n\r\n"

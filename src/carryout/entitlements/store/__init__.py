@@ -92,7 +92,7 @@ BY_ID_HELD: Final = Query(_BY_ID.with_for_update(of=orders), OrderView)
 
 _PRODUCT: Final[dict[str, Any]] = {
     "product_uid": _p.uid.label("product_uid"),
-    "product_name": _p.name.label("product_name"),
+    "name": func.coalesce(func.nullif(_p.name, ""), _l.name).label("name"),
     "variant_name": _p.variant_name,
     "sku": _p.sku,
     "product_id": _p.product_id,
