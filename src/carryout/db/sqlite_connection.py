@@ -76,7 +76,7 @@ def connect(path: Path, *, read_only: bool, busy_seconds: float) -> sqlite3.Conn
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
     # The system's own cache holds the rest: mapping the file would count it as this process's memory.
-    connection.execute("PRAGMA cache_size=-16000")
+    connection.execute("PRAGMA cache_size=-8000")
     if read_only:
         connection.execute("PRAGMA query_only=ON")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
